@@ -1,0 +1,63 @@
+# `make run` and `make test` each work on a fresh machine with Python 3.10 or later, make and git.
+# Variables: PYTHON (the interpreter), COHORT, CHECK, NB, FLAGS; `make help` says where they matter.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+KEYS   := $(shell $(PYTHON) .ci/key.py 2>/dev/null)
+BASE   := $(wordlist 3,99,$(KEYS))
+PLACE  := .venv/.ready-$(word 1,$(KEYS))
+READY  := $(PLACE)-$(word 2,$(KEYS))
+ONE    := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test docs quarto lab export readme refresh hooks lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY) ## make or update the environment in .venv; the other targets do it by themselves
+
+# The name of $(READY) holds digests of the place (interpreter, folder) and of the files that say what to install.
+# It is written last: an environment without it was never finished and is made anew, as is one of another place.
+$(READY):
+	@$(PYTHON) .ci/key.py >/dev/null
+	@ls $(PLACE)-* >/dev/null 2>&1 || { rm -rf .venv && "$(BASE)" -m venv .venv; }
+	@rm -f .venv/.ready-*
+	@echo "Installing the tested set of packages into .venv (the first time it takes minutes and several GB)"
+	@$(BIN)/python -m pip -qq --disable-pip-version-check install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+run: $(READY) ## run `lympho demo`; COHORT=folder takes that cohort instead of a synthetic one
+	@$(BIN)/lympho demo $(if $(COHORT),--cohort '$(COHORT)')
+
+test: $(READY) ## run every check; CHECK='drift ruff' just these, FLAGS='slow data' the flagged cells too
+	@$(ONE) $(BIN)/python .ci/checks.py --flags '$(FLAGS)' $(CHECK)
+
+docs: quarto $(READY) readme ## render the site into _docs; needs Quarto
+	@PATH="$(CURDIR)/$(BIN):$$PATH" nbdev_docs
+
+quarto:
+	@command -v quarto >/dev/null || { echo "make docs needs Quarto on the PATH (quarto.org); make test checks the pages without it" >&2; exit 1; }
+
+lab: $(READY) ## open the notebooks in JupyterLab; saving cleans them
+	@$(BIN)/jupyter lab --config=.ci/jupyter_config.py nbs
+
+export: $(READY) ## write lympho/*.py from the notebooks, and clean these
+	@$(BIN)/nbdev_clean && $(BIN)/nbdev_export
+
+readme: $(READY) ## write README.md and nbs/nbdev.yml from nbs/index.ipynb and settings.ini
+	@$(BIN)/python .ci/readme.py
+
+refresh: $(READY) ## run NB=nbs/x.ipynb and store its outputs; FLAGS='data' runs the flagged cells too
+	@$(ONE) $(BIN)/python .ci/refresh.py --flags '$(FLAGS)' $(or $(NB),$(error name the notebooks: make refresh NB=nbs/x.ipynb))
+
+hooks: ## let git merge notebooks cell by cell, in this clone
+	@git config --local include.path ../.gitconfig
+
+lock: ## resolve settings.ini into constraints.txt; FLAGS=--upgrade takes newer versions
+	@$(PYTHON) -m venv .cache/lock && .cache/lock/bin/python -m pip --quiet install uv
+	@.cache/lock/bin/uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest --no-python-downloads \
+	  --no-annotate --custom-compile-command 'make lock' --extra dev $(FLAGS) setup.py -o constraints.txt
+
+clean: ## remove the environment, caches and built pages; runs and cohorts stay
+	@rm -rf .venv .cache .ruff_cache _docs _proc build dist *.egg-info
