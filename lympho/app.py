@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'verb', 'main', 'show_table', 'check', 'synth', 'crossval', 'demo']
 
-# %% ../nbs/43_app.ipynb #bf482883
+# %% ../nbs/43_app.ipynb #e9dcbad5
 import inspect
 import sys
 from dataclasses import replace
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .cohort import REFERENCE_YEAR, Cohort, check_cohort
-from .core import LymphoError, progress
+from .core import LymphoError
 
 # %% ../nbs/43_app.ipynb #505b0ecf
 app = typer.Typer(name='lympho', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -132,7 +132,7 @@ def crossval(
     runs = [run] if chosen==line else [crossval(data, replace(line, **plan)), run]
     _show(runs, data, folder/chosen.name/'report.html')
 
-# %% ../nbs/43_app.ipynb #d4fe342f
+# %% ../nbs/43_app.ipynb #ed71e9e9
 @verb
 def demo(
     cohort:Path|None=None, # folder of a labelled cohort; left out: the synthetic one, rendered once into the cache
@@ -148,5 +148,5 @@ def demo(
     folder = folder or Path('runs')/data.name
     print(data)
     recipes = [r for r in RECIPES.values() if r.name.startswith('clinical-')]
-    runs = [crossval(data, r, folder/r.name, jobs, force) for r in progress(recipes, 'recipes')]
+    runs = [crossval(data, r, folder/r.name, jobs, force) for r in recipes]
     _show(runs, data, folder/'report.html')

@@ -6,7 +6,7 @@
 __all__ = ['BLUE', 'ORANGE', 'GREY', 'LymphoError', 'rng', 'seed_of', 'digest', 'atomic', 'write_text', 'write_json',
            'write_table', 'cache_folder', 'environment', 'progress', 'plot_style']
 
-# %% ../nbs/00_core.ipynb #d5390004
+# %% ../nbs/00_core.ipynb #d9789084
 import contextlib
 import hashlib
 import importlib.metadata
@@ -14,12 +14,14 @@ import json
 import os
 import platform
 import shutil
+import sys
 import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from fastcore.imports import in_jupyter
 from fastcore.xdg import xdg_cache_home
 from tqdm import tqdm
 
@@ -121,14 +123,15 @@ def environment(
         except importlib.metadata.PackageNotFoundError: res[p] = '-'
     return res
 
-# %% ../nbs/00_core.ipynb #46506be6
+# %% ../nbs/00_core.ipynb #f070b2ba
 def progress(
     it, # an iterable
     desc:str='', # what is going on, as a short phrase
     total:int|None=None, # number of items, where len(it) does not tell
 ) -> tqdm: # the same items
     "Iterate over `it` with a progress bar that shows after two seconds and vanishes at the end."
-    return tqdm(it, desc=desc, total=total, delay=2, leave=False, dynamic_ncols=True)
+    seen = sys.stderr.isatty() or in_jupyter()
+    return tqdm(it, desc=desc, total=total, delay=2, leave=False, dynamic_ncols=True, disable=not seen)
 
 # %% ../nbs/00_core.ipynb #5df79efa
 BLUE, ORANGE, GREY = '#0072B2', '#D55E00', '#6b6b6b'
