@@ -254,12 +254,13 @@ def constraints(repo: Repo):
 def requirements(repo: Repo):
     "Every package that a module imports is required in settings.ini, not just there by the grace of another."
     required = [Requirement(r).name for r in repo.settings["requirements"].split()]
+    optional = {Requirement(r).name for r in repo.settings["bench_requirements"].split()}
     provided = {f.parts[0].removesuffix(".py") for name in required for f in distribution(name).files or []}
     for stem, path in repo.modules.items():
         nodes = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, (ast.Import, ast.ImportFrom))]
         names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
         names |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level}
-        for name in sorted({n.split(".")[0] for n in names} - sys.stdlib_module_names - provided - {repo.lib}):
+        for name in sorted({n.split(".")[0] for n in names} - sys.stdlib_module_names - provided - optional - {repo.lib}):
             yield f"{repo.lib}/{stem}.py imports {name}; add it to settings.ini, then make lock"
 
 
