@@ -98,7 +98,7 @@ def synth(
     synth_cohort(folder, patients, seed, cells=(16, max_cells), force=force)
     print(Cohort.from_folder(folder, decode=False))
 
-# %% ../nbs/43_app.ipynb #424c3003
+# %% ../nbs/43_app.ipynb #616b7bb1
 @verb
 def features(
     cohort:Path, # folder of a cohort
@@ -107,12 +107,16 @@ def features(
 ):
     "Describe every cell by a frozen network."
     from lympho.crossval import feature_store, find_recipe
-    chosen = find_recipe(recipe)
+    from lympho.encoders import make_encoder
+    chosen, done = find_recipe(recipe), []
     if not chosen.encoder: raise LymphoError(f'{chosen.name} looks at no image', 'name a pooled or late recipe')
-    data, start = Cohort.from_folder(cohort, reference_year=reference_year, decode=False), time.perf_counter()
-    store = feature_store(data, chosen)
+    data, encoder = Cohort.from_folder(cohort, reference_year=reference_year, decode=False), make_encoder(chosen.encoder)
+    encoder.register_forward_hook(lambda _, images, out: done.append(len(out)))
+    start = time.perf_counter()
+    store = feature_store(data, chosen, encoder=encoder)
     took = time.perf_counter() - start
-    print(f'{len(store.cells)} cells, {store.values.shape[1]} features each, {took:.1f} s ({len(store.cells)/took:,.0f} images/s)', f'in {store.path}', sep='\n')
+    print(f'{len(store.cells)} cells, {store.values.shape[1]} features each; {sum(done)} cells computed now, {took:.1f} s ({sum(done)/took:,.0f} images/s)')
+    print(f'in {store.path}')
 
 # %% ../nbs/43_app.ipynb #b5611c1a
 def _read(cohort, quarantine, folder):
@@ -170,13 +174,13 @@ def demo(
     runs = [crossval(data, r, folder/r.name, jobs, force) for r in recipes]
     _show(runs, data, folder/'report.html')
 
-# %% ../nbs/43_app.ipynb #4bfa3f5c
+# %% ../nbs/43_app.ipynb #42efcf10
 def _bench_features(cohort, folder):
     "Images a second of the store, of the bare network and of the whole extraction."
     import torch
     from lympho.encoders import LEVELS, FeatureStore, make_encoder
     from lympho.images import ImageStore
-    start, encoder = time.perf_counter(), make_encoder()
+    encoder, start = make_encoder(), time.perf_counter()
     images = ImageStore.build(cohort, folder/'images')
     yield 'crops decoded and stored', 'images/s', len(images.cells)/(time.perf_counter() - start)
     batch = images.as_tensor(images.values[:64].copy())

@@ -106,17 +106,18 @@ def find_recipe(
     if name.endswith('.json') and Path(name).is_file(): return Recipe.from_json(Path(name).read_text())
     raise LymphoError(f'there is no recipe {name!r}', f'use the path of a JSON file or one of {", ".join(RECIPES)}')
 
-# %% ../nbs/32_crossval.ipynb #fc30c7a9
+# %% ../nbs/32_crossval.ipynb #6237641c
 def feature_store(
     cohort:Cohort, # labelled and unlabelled patients
     recipe:Recipe, # whose encoder, levels and crop are used
     device:str|None=None, # of the encoder; None: the GPU if there is one
+    encoder=None, # the recipe's encoder, if it is at hand
 ): # a lympho.encoders.FeatureStore of all cells of the cohort
     "Features of every cell, in the cache folder; what is not there yet is computed."
     from lympho.encoders import FeatureStore, make_encoder
     from lympho.images import ImageStore
     folder = cache_folder()/'stores'/f'{cohort.name}-{digest(str(cohort.root))}'
-    images, encoder = ImageStore.build(cohort, folder/f'crop-{recipe.crop}', recipe.crop), make_encoder(recipe.encoder)
+    images, encoder = ImageStore.build(cohort, folder/f'crop-{recipe.crop}', recipe.crop), encoder or make_encoder(recipe.encoder)
     levels = '_'.join(map(str, encoder.pick(recipe.levels)))
     return FeatureStore.build(images, encoder, folder/f'{recipe.encoder}-{recipe.crop}-{levels}', tuple(recipe.levels), device=device)
 
