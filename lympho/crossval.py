@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from .clinical import clinical_model, decision_logit
 from .cohort import Cohort
-from .core import LymphoError, cache_folder, digest, environment, progress, seed_of, write_json, write_table
+from .core import LymphoError, cache_folder, digest, environment, progress, seed_of, write_json, write_table, write_text
 from .metrics import compare, evaluate, format_interval
 from .pooled import LateFusion, bag_table, image_model, with_images
 from .splits import inner_splits, make_folds, read_folds, split
@@ -211,7 +211,7 @@ def _resume(folder, recipe, cohort, folds, force):
         if (run := Run.load(folder)).info['cohort']['digest']==cohort.digest: return run
         raise LymphoError(f'{folder} holds a finished run on another cohort', 'choose another name, or overwrite it with --force')
     write_table(folder/'folds.csv', folds)
-    (folder/'recipe.json').write_text(recipe.to_json())
+    write_text(folder/'recipe.json', recipe.to_json())
 
 # %% ../nbs/32_crossval.ipynb #e20b502d
 def _part(path, *args):
@@ -238,13 +238,13 @@ def crossval(
     force:bool=False, # overwrite what is in folder
 ) -> Run: # finished, and saved if a folder is given
     "Judge `recipe` on `cohort` by its folds; a `LymphoError` where folds cannot be made or `folder` holds something else."
-    table = recipe_table(cohort, recipe)
-    cohort = cohort.labelled
+    whole, cohort = cohort, cohort.labelled
     folds = make_folds(cohort.patients, recipe.n_repeats, recipe.n_folds, recipe.n_inner, recipe.seed)
     folder, parts = folder and Path(folder), None
     if folder:
         if run := _resume(folder, recipe, cohort, folds, force): return run
         parts = folder/f'parts-{digest(asdict(recipe), folds, cohort.digest)}'
+    table = recipe_table(whole, recipe)
     todo = [(r, k) for r in range(recipe.n_repeats) for k in range(recipe.n_folds)]
     jobs = (delayed(_part)(parts and parts/f'{r}-{k}.csv', recipe, table, folds, r, k) for r, k in todo)
     done = Parallel(n_jobs, return_as='generator')(jobs)
