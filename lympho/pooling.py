@@ -352,28 +352,33 @@ class Chowder(Pooling):
 
     def _pool(self, x, seg): return self.mlp(self._ends(x, seg)).squeeze(1)
 
-# %% ../nbs/23_pooling.ipynb #245ed2e9
+# %% ../nbs/23_pooling.ipynb #bbc26b35
 class Attention(Pooling):
     "Attention over the cells of a bag (Ilse et al. 2018, arXiv 1802.04712)."
-    reads, gated = 'embeddings', False
+    reads = 'embeddings'
     def __init__(self,
         d:int, # width of an embedding
         hidden:int=128, # width of the attention's hidden layer
     ):
         super().__init__()
         self.d = self.width = d
-        self.hidden, self.w = nn.Linear(d, hidden*(1 + self.gated)), nn.Linear(hidden, 1, bias=False)
+        self.hidden, self.w = nn.Linear(d, hidden), nn.Linear(hidden, 1, bias=False)
 
-    def _logits(self, x): return self.w(self.hidden(x).tanh()).squeeze(-1)
+    def _hidden(self, x): return self.hidden(x).tanh_()
+    def _logits(self, x): return self.w(self._hidden(x)).squeeze(-1)
 
     def _weights(self, x, seg): return seg.softmax(self._logits(x).to(x.dtype))
 
 class GatedAttention(Attention):
     "Attention with a gate for each hidden unit (Ilse et al. 2018)."
-    gated = True
-    def _logits(self, x):
-        t, g = self.hidden(x).chunk(2, -1)
-        return self.w(t.tanh()*g.sigmoid()).squeeze(-1)
+    def __init__(self,
+        d:int, # width of an embedding
+        hidden:int=128, # width of the attention's hidden layer
+    ):
+        super().__init__(d, hidden)
+        self.gate = nn.Linear(d, hidden)
+
+    def _hidden(self, x): return super()._hidden(x)*self.gate(x).sigmoid_()
 
 # %% ../nbs/23_pooling.ipynb #f41d6ae0
 class DSMIL(Pooling):
@@ -487,7 +492,7 @@ def make_pooling(
     for p in lack: raise LymphoError(f"pooling {name!r} needs the parameter {p!r}", f"it has {', '.join(known)}")
     return c(**params)
 
-# %% ../nbs/23_pooling.ipynb #8b7bc4e6
+# %% ../nbs/23_pooling.ipynb #750ec80a
 def _contenders(sizes, d, gated):
     "Name -> a function that gives the logits of the same bags."
     x, offsets = torch.randn(sum(sizes), d), torch.tensor([0, *sizes]).cumsum(0)
@@ -497,7 +502,7 @@ def _contenders(sizes, d, gated):
     def masked():
         a = pool._logits(padded).masked_fill(~mask, -torch.inf).softmax(1)
         return head((a[:, None] @ padded).squeeze(1)).squeeze(1)
-    runs = {'packed':lambda: head(pool(x, offsets)).squeeze(1), 'padded':masked}
+    runs = {'packed':lambda: head(pool(x, offsets, check=False)).squeeze(1), 'padded':masked}
     try: from torchmil.models import ABMIL
     except ImportError: return runs
     peer = ABMIL((d,), att_dim=128, gated=gated)
