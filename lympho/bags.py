@@ -105,7 +105,7 @@ def _draw(at, n, m, generator):
     rank = np.arange(len(at)) - np.repeat(n.cumsum() - n, n)
     return at[np.sort(order[rank < m])], np.minimum(n, m)
 
-# %% ../nbs/21_bags.ipynb #d1d89417
+# %% ../nbs/21_bags.ipynb #603b92fa
 @patch
 def take(self:Bags,
     which:int|str|slice|list|np.ndarray|torch.Tensor, # numbers, identifiers, a slice or a mask
@@ -127,6 +127,15 @@ def sample(self:Bags,
 ) -> Bags: # of at most `m` cells, in the order they had
     "`m` cells of each bag without replacement."
     return self.take(slice(None), m, generator)
+
+@patch
+def keep(self:Bags,
+    mask:np.ndarray, # (N,) bool; on the CPU, so that a GPU need not wait
+) -> Bags: # of those cells; a `LymphoError` names a patient who has none left
+    "Some cells of each bag."
+    n = np.add.reduceat(np.asarray(mask, np.int64), self._off[:-1])
+    if (n==0).any(): raise LymphoError(f'{self._name((n==0).argmax())} has no cell left', 'keep at least one')
+    return Bags._of(_gather(self.values, np.flatnonzero(mask)), np.append(0, n.cumsum()), self.ids)
 
 # %% ../nbs/21_bags.ipynb #e39fd74b
 @patch
@@ -285,13 +294,14 @@ def new(self:BagLoader,
     own = {k:getattr(self, k) for k in ('bags', 'm', 'augment', 'seed')} | ({} if dataset is not None else {'classes':self.classes})
     return TfmdDL.new(self, dataset, cls, **(own | kwargs))
 
-# %% ../nbs/21_bags.ipynb #a57e537a
+# %% ../nbs/21_bags.ipynb #3c1a6505
 def bag_items(
     bags:Bags, # with ids
     patients:pd.DataFrame, # rows of the table `patients`
     clinical:Pipeline, # fitted: `patients` -> (n, inputs)
 ) -> list[tuple]: # (number of the bag, (inputs,) float32, label as float32, NaN where it is missing) of each patient
     "The items of a `BagLoader`, in the order of `patients`; a `LymphoError` names a patient without a bag."
+    if patients.empty: return []
     at = np.atleast_1d(bags._at(patients.patient.tolist())).tolist()
     x = torch.tensor(np.asarray(clinical.transform(patients)), dtype=torch.float32)
     y = torch.tensor(patients.label.astype('Float32').to_numpy(np.float32, na_value=np.nan))
