@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ENCODERS', 'LEVELS', 'Source', 'lite0_state', 'dinobloom_state', 'find_source', 'read_weights', 'Level', 'pool_map',
-           'Encoder', 'make_encoder', 'FeatureStore', 'export_h5', 'import_h5']
+           'Encoder', 'make_encoder', 'FeatureStore', 'export_h5', 'import_h5', 'image_store', 'feature_store']
 
 # %% ../nbs/22_encoders.ipynb #be4091ab
 import importlib
@@ -292,3 +292,25 @@ def import_h5(
     values, cells = np.concatenate(list(bags.values())), cohort.cells.reset_index(drop=True)
     recipe = dict(rows='features', encoder=encoder, weights=digest(values.tobytes()))
     return FeatureStore.write(path, cells, recipe, (width,), 'float16', lambda c: values[c.index])
+
+# %% ../nbs/22_encoders.ipynb #7a312b36
+def _folder(cohort): return cache_folder()/'stores'/f'{cohort.name}-{digest(str(cohort.root))}'
+
+def image_store(
+    cohort:Cohort, # labelled and unlabelled patients
+    crop:int=112, # side of the centre in pixels
+) -> ImageStore: # of all its cells
+    "Crops of every cell, in the cache folder; what is not there yet is decoded."
+    return ImageStore.build(cohort, _folder(cohort)/f'crop-{crop}', crop)
+
+def feature_store(
+    cohort:Cohort, # labelled and unlabelled patients
+    encoder:str|Encoder='efficientnet_lite0', # a name for make_encoder, or an encoder
+    levels:tuple[int, ...]=LEVELS, # indices of its levels
+    crop:int=112, # side of the centre in pixels
+    device:str|None=None, # of the encoder; None: the GPU if there is one
+) -> FeatureStore: # of all its cells
+    "Features of every cell, in the cache folder; what is not there yet is computed."
+    images, encoder = image_store(cohort, crop), make_encoder(encoder) if isinstance(encoder, str) else encoder
+    path = _folder(cohort)/f'{encoder.name}-{crop}-{"_".join(map(str, encoder.pick(levels)))}'
+    return FeatureStore.build(images, encoder, path, levels, device=device)

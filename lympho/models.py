@@ -188,7 +188,7 @@ class MILModel(nn.Module):
         "The logit of each patient; tumoral above 0."
         return self.fusion(self.image_logit(bags), clinical)
 
-# %% ../nbs/30_models.ipynb #7336cfb0
+# %% ../nbs/30_models.ipynb #b4b7aa4d
 @patch
 def embed(self:MILModel,
     x:Tensor, # (n, ...) cells
@@ -207,8 +207,8 @@ def image_logit(self:MILModel,
 ) -> Tensor: # (B,)
     "What the images say of each patient."
     e = self.embed(bags.values)
-    if self.first: return self.pooling(self.head(e).squeeze(1), bags.offsets)
-    return self.head(self.pooling(e, bags.offsets)).reshape(len(bags))
+    if self.first: return self.pooling(self.head(e).squeeze(1), bags.offsets, check=False)
+    return self.head(self.pooling(e, bags.offsets, check=False)).reshape(len(bags))
 
 @patch
 def parts(self:MILModel,
@@ -218,7 +218,7 @@ def parts(self:MILModel,
     "Split the logit of each patient."
     return self.fusion.parts(self.image_logit(bags), clinical)
 
-# %% ../nbs/30_models.ipynb #4811da3a
+# %% ../nbs/30_models.ipynb #ba4ded7d
 @patch
 def solitary(self:MILModel,
     bags:Bags, # B bags
@@ -226,8 +226,8 @@ def solitary(self:MILModel,
     "The image logit of each cell alone."
     alone = torch.arange(len(bags.values) + 1, device=bags.values.device)
     e = self.embed(bags.values)
-    if self.first: return self.pooling(self.head(e).squeeze(1), alone)
-    return self.head(self.pooling(e, alone)).reshape(len(e))
+    if self.first: return self.pooling(self.head(e).squeeze(1), alone, check=False)
+    return self.head(self.pooling(e, alone, check=False)).reshape(len(e))
 
 @patch
 def pixel_logits(self:MILModel,
