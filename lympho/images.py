@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FORMAT', 'STAINS', 'Store', 'read_cell', 'ImageStore', 'lay', 'jitter_stain', 'move', 'Augment']
 
-# %% ../nbs/20_images.ipynb #c880a7dc
+# %% ../nbs/20_images.ipynb #017cd201
 import contextlib
 import io
 import json
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ from PIL import Image
 from .cohort import Cohort
 from .core import LymphoError, digest, progress, write_json
 
-# %% ../nbs/20_images.ipynb #4327ca37
+# %% ../nbs/20_images.ipynb #0cc56724
 FORMAT = 1 # of the files; a store of another format is refused
 
 def _header(recipe, shape, dtype): return dict(format=FORMAT, recipe=recipe, shape=list(shape), dtype=np.dtype(dtype).name)
@@ -37,11 +37,15 @@ def _row_bytes(m): return math.prod(m['shape'])*np.dtype(m['dtype']).itemsize
 
 def _manifest(path):
     "What `store.json` in the folder `path` says."
-    file = Path(path)/'store.json'
-    try: m = json.loads(file.read_text())
+    file, again = Path(path)/'store.json', 'remove the folder and build the store again'
+    try:
+        m = json.loads(file.read_text())
+        if m['format']!=FORMAT: raise LymphoError(f'{path} is a store of format {m["format"]}, not {FORMAT}', again)
+        n, *others = [len(m['cells'][k]) for k in ('patient', 'path', 'digest')]
+        if {n}!=set(others) or not isinstance(m['recipe'], dict) or n*_row_bytes(m)==0 or Path(m['file']).name!=m['file']: raise KeyError
     except OSError: raise LymphoError(f'{path} holds no finished store', 'build it; a build that was interrupted goes on where it stopped') from None
-    except ValueError: raise LymphoError(f'{file} is damaged', 'remove the folder and build the store again') from None
-    if m.get('format')!=FORMAT: raise LymphoError(f'{path} is a store of format {m.get("format")}, not {FORMAT}', 'remove the folder and build the store again')
+    except LymphoError: raise
+    except (ValueError, KeyError, TypeError): raise LymphoError(f'{file} is damaged', again) from None
     return m
 
 def _mapped(path, m):
@@ -51,7 +55,12 @@ def _mapped(path, m):
     if have!=need: raise LymphoError(f'{path} is a truncated store: {have:,} of {need:,} bytes', 'build it again; rows that are whole are kept')
     return np.memmap(file, m['dtype'], 'c', shape=(n, *m['shape']))
 
-# %% ../nbs/20_images.ipynb #a2b68756
+# %% ../nbs/20_images.ipynb #bed41817
+def _same_kind(cls, path, m):
+    "Refuse the manifest of a store of images where features are wanted, and the other way round."
+    kind = m['recipe'].get('rows')
+    if cls.rows and kind!=cls.rows: raise LymphoError(f'{path} is a store of {kind or "other rows"}, not of {cls.rows}', 'name another folder')
+
 def _same_cells(store, cohort):
     "Refuse a cohort that has other cells than `store`."
     def bags(cells): return cells.groupby('patient', sort=False).digest.agg(tuple).to_dict()
@@ -59,7 +68,7 @@ def _same_cells(store, cohort):
     if bad := [p for p, b in theirs.items() if ours.get(p)!=b]:
         raise LymphoError(f'{store.path} is a store of another cohort: patient {bad[0]} has other cells in {cohort.name}', f'build it again from {cohort.name}, or name another folder')
 
-# %% ../nbs/20_images.ipynb #73ef49a1
+# %% ../nbs/20_images.ipynb #9610b365
 @dataclass(frozen=True, eq=False)
 class Store:
     "One row a cell, bag after bag, in a file that is mapped into memory."
@@ -67,6 +76,7 @@ class Store:
     recipe:dict # what the rows were made with
     cells:pd.DataFrame # patient, path, digest of each row; the cells of a patient lie together
     values:np.ndarray # (cells, ...), mapped
+    rows:ClassVar[str|None] = None # what a row is; None: anything
 
     @classmethod
     def open(cls,
@@ -74,8 +84,9 @@ class Store:
         cohort:Cohort|None=None, # whose cells it must hold; it may hold more patients
         recipe:dict|None=None, # items that its recipe must have
     ) -> 'Store': # nothing but the manifest is read
-        "The store in `path`; a `LymphoError` where it is unfinished, truncated, of another cohort or of another recipe."
+        "The store in `path`; a `LymphoError` where it is unfinished, truncated, of another kind, cohort or recipe."
         m = _manifest(path)
+        _same_kind(cls, path, m)
         for k, v in (recipe or {}).items():
             if m['recipe'].get(k)!=v: raise LymphoError(f'{path} was made with {k}={m["recipe"].get(k)!r}, not {v!r}', 'build it again, or name another folder')
         store = cls(Path(path), m['recipe'], pd.DataFrame(m['cells']), _mapped(path, m))
@@ -133,14 +144,14 @@ def _rows(cells, m, compute, known, old):
         raise LymphoError(f'{cells.path.iloc[ok.argmin()]}: not a finite number in {rows.dtype}', 'look at the image; values may be too large for this type')
     return rows
 
-# %% ../nbs/20_images.ipynb #e3e37107
+# %% ../nbs/20_images.ipynb #fe9400b3
 @contextlib.contextmanager
-def _room(file):
-    "Where the disk is full, remove `file` and say so."
+def _room(folder, partial=None):
+    "Where the disk is full, or `folder` cannot be written, say so, and remove the file `partial`."
     try: yield
     except OSError as e:
-        with contextlib.suppress(OSError): file.unlink()
-        raise LymphoError(f'{file.parent} cannot be written ({e.strerror})', 'make room on the disk, or name another folder') from None
+        with contextlib.suppress(OSError): partial and partial.unlink()
+        raise LymphoError(f'{folder} cannot be written ({e.strerror or e})', 'make room on the disk, or name another folder') from None
 
 def _put(f, rows):
     "Write all of `rows` to the unbuffered file `f`."
@@ -151,28 +162,41 @@ def _append(file, cells, m, compute, chunk, known, old):
     "Append to `file` the rows of `cells` that it lacks."
     size, row = file.stat().st_size if file.exists() else 0, _row_bytes(m)
     done = size//row if size <= len(cells)*row else 0
-    with open(file, 'ab', buffering=0) as f:
+    with _room(file.parent): f = open(file, 'ab', buffering=0)
+    with f:
         f.truncate(done*row)
         for i in progress(range(done, len(cells), chunk), 'building the store'):
             rows = _rows(cells.iloc[i:i + chunk], m, compute, known, old)
-            with _room(file): _put(f, rows)
-        os.fsync(f.fileno())
+            with _room(file.parent, file): _put(f, rows)
+        with _room(file.parent, file): os.fsync(f.fileno())
 
-# %% ../nbs/20_images.ipynb #a416f2eb
+# %% ../nbs/20_images.ipynb #ab61983b
 def _finished(cls, path, m):
-    "The store in `path` if it is the one of manifest `m`, or None."
-    try: return cls.open(path) if _manifest(path)['file']==m['file'] else None
+    "The store in `path` if it is the one of manifest `m`, or None; a LymphoError where it is of another kind."
+    try: old = _manifest(path)
     except LymphoError: return None
+    _same_kind(cls, path, old)
+    try: return cls.open(path) if old['file']==m['file'] else None
+    except LymphoError: return None
+
+@contextlib.contextmanager
+def _locked(path):
+    "One writer at a time in the folder `path`, which is made."
+    with _room(path):
+        path.mkdir(parents=True, exist_ok=True)
+        (lock := FileLock(path/'.lock')).acquire()
+    try: yield
+    finally: lock.release()
 
 def _ordered(cells):
     "A LymphoError unless the cells of a patient lie together, each with its digest."
     if not len(cells): raise LymphoError('a store of no cells', 'give a cohort with images')
-    if lacks := cells.path[cells.digest.eq('')].tolist(): raise LymphoError(f'{lacks[0]} has no digest', 'read the cohort again, and mend the image')
+    if lacks := cells.path[cells.digest.fillna('').eq('')].tolist(): raise LymphoError(f'{lacks[0]} has no digest', 'read the cohort again, and mend the image')
     runs = cells.patient[cells.patient!=cells.patient.shift()]
     if len(again := runs[runs.duplicated()]): raise LymphoError(f'the cells of patient {again.iloc[0]} do not lie together', 'sort them by patient')
     return cells
 
-# %% ../nbs/20_images.ipynb #4de001d5
+# %% ../nbs/20_images.ipynb #20e1e714
 @patch(cls_method=True)
 def write(cls:Store,
     path:Path|str, # folder of the store
@@ -183,19 +207,23 @@ def write(cls:Store,
     compute:Callable[[pd.DataFrame], np.ndarray], # some rows of `cells`, with their index -> their values (n, *shape)
     chunk:int=512, # rows computed at a time
 ) -> Store: # opened
-    "Build the store of `cells` in `path`, or as much of it as is missing. A `LymphoError` where cells lack a digest or the disk is full."
+    """Build the store of `cells` in `path`, or as much of it as is missing. A `LymphoError` where cells lack a digest, the folder holds a store
+    of another kind, or the disk is full."""
     path, m = Path(path), _header(json.loads(json.dumps(recipe)), shape, dtype)
+    if not _row_bytes(m): raise LymphoError(f'rows of shape {tuple(shape)} hold nothing', 'give at least one value a cell')
     m['file'] = f'values-{digest(m, _ordered(cells)[["patient", "path", "digest"]])}.bin'
     if done := _finished(cls, path, m): return done
-    with _room(path/m['file']): path.mkdir(parents=True, exist_ok=True)
-    with FileLock(path/'.lock'):
+    with _locked(path):
         if done := _finished(cls, path, m): return done
         _append(path/m['file'], cells, m, compute, chunk, *_known(path, m))
-        with _room(path/m['file']): write_json(path/'store.json', m | {'cells':cells.to_dict('list')})
+        with _room(path, path/m['file']): write_json(path/'store.json', m | {'cells':cells.to_dict('list')})
         for f in path.glob('values-*.bin'): f.name==m['file'] or f.unlink()
     return cls.open(path)
 
-# %% ../nbs/20_images.ipynb #b8e6e7bd
+# %% ../nbs/20_images.ipynb #8989eca2
+def _check_crop(crop, mode):
+    if mode not in ('crop', 'resize') or not isinstance(crop, int) or crop < 1: raise LymphoError(f'crop={crop!r}, mode={mode!r}', "give whole pixels above 0 and 'crop' or 'resize'")
+
 def _decoded(data):
     "Pixels (h, w, 3) of the file content `data`."
     from torchvision.io import ImageReadMode, decode_jpeg
@@ -209,6 +237,7 @@ def read_cell(
     expected:str='', # digest of the file's content, if it is known
 ) -> torch.Tensor: # (crop, crop, 3) uint8
     "The cell in the image `file`; a `LymphoError` where it is unreadable, smaller than the crop, or was changed."
+    _check_crop(crop, mode)
     try: data = Path(file).read_bytes()
     except OSError as e: raise LymphoError(f'{file} cannot be read ({e.strerror})', 'read the cohort again') from None
     if expected and digest(data)!=expected: raise LymphoError(f'{file} was changed since the cohort was read', 'read the cohort again')
@@ -219,9 +248,11 @@ def read_cell(
     if min(h, w) < 0: raise LymphoError(f'{file} has {x.shape[1]} x {x.shape[0]} pixels, fewer than a crop of {crop}', "choose a smaller crop, or mode='resize'")
     return x[h:h + crop, w:w + crop]
 
-# %% ../nbs/20_images.ipynb #5aaad219
+# %% ../nbs/20_images.ipynb #4513bb0b
 class ImageStore(Store):
     "The centre of every image of a cohort, uint8."
+    rows = 'images'
+
     @classmethod
     def build(cls,
         cohort:Cohort, # its cells with their digests
@@ -231,14 +262,14 @@ class ImageStore(Store):
         workers:int|None=None, # threads; None: one a core
     ) -> 'ImageStore': # of exactly the cells of `cohort`
         "Decode what `path` lacks of the cells of `cohort`. A `LymphoError` names an image that is unreadable, too small or changed."
-        if mode not in ('crop', 'resize') or crop < 1: raise LymphoError(f'crop={crop}, mode={mode!r}', "give pixels above 0 and 'crop' or 'resize'")
+        _check_crop(crop, mode)
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
             def compute(cells):
                 rows = np.empty((len(cells), crop, crop, 3), np.uint8)
                 def one(row, cell): row[:] = read_cell(cohort.root/cell.path, crop, mode, cell.digest).numpy()
                 list(pool.map(one, rows, cells.itertuples()))
                 return rows
-            return cls.write(path, cohort.cells, dict(rows='images', crop=crop, mode=mode), (crop, crop, 3), 'uint8', compute)
+            return cls.write(path, cohort.cells, dict(rows=cls.rows, crop=crop, mode=mode), (crop, crop, 3), 'uint8', compute)
 
     def as_tensor(self,
         rows:np.ndarray, # (n, crop, crop, 3)
@@ -262,8 +293,8 @@ def lay(
         res[at] = y.flip([axis for axis, bit in ((-2, 2), (-1, 1)) if w & bit])
     return res
 
-# %% ../nbs/20_images.ipynb #b0677dd1
-STAINS = ((.65, .70, .29), (.07, .99, .11), (.27, .57, .78)) # densities of haematoxylin, eosin and a third in red, green, blue
+# %% ../nbs/20_images.ipynb #38b9dd53
+STAINS = ((.65, .70, .29), (.07, .99, .11), (.27, .57, .78)) # densities of haematoxylin, eosin and DAB in red, green, blue
 
 def _as_floats(f):
     "Let `f` see 0 to 255 as floats, and give its result in the type and range of its input, uint8 or 0 to 1."
