@@ -6,7 +6,7 @@
 __all__ = ['Bags', 'balanced_order', 'BagLoader', 'bag_items', 'bag_dataloaders', 'show_strips', 'show_batch', 'show_results',
            'BagBlock']
 
-# %% ../nbs/21_bags.ipynb #bb1e5f9e
+# %% ../nbs/21_bags.ipynb #718aa0ca
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -18,7 +18,7 @@ import torch
 from fastcore.basics import patch
 from fastcore.meta import delegates
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from .clinical import input_columns
 from .cohort import LABELS
@@ -34,7 +34,7 @@ from fastai.data.core import DataLoaders, TfmdDL, Transform, dispatch
 from fastai.data.load import fa_collate
 from fastai.torch_core import default_device
 
-# %% ../nbs/21_bags.ipynb #169f82a2
+# %% ../nbs/21_bags.ipynb #f50b38f8
 class Bags:
     "Bags of any size, one after the other. A `LymphoError` names a patient whose bag is empty or holds a number that is not finite."
     def __init__(self,
@@ -42,7 +42,9 @@ class Bags:
         offsets:torch.Tensor|np.ndarray|list, # (B + 1,) where each bag begins, and N
         ids:list[str]|None=None, # whose bags they are
     ):
-        self._set(torch.as_tensor(values), np.asarray(torch.as_tensor(offsets).cpu()), ids)
+        off = np.asarray(torch.as_tensor(offsets).cpu())
+        if off.dtype.kind not in 'iu': raise LymphoError(f'offsets are {off.dtype}', 'give whole numbers')
+        self._set(torch.as_tensor(values), off, ids)
         self._check()
 
     def _set(self, values, off, ids):
@@ -57,16 +59,23 @@ class Bags:
         return res
 
     @cached_property
-    def _where(self): return {p:i for i, p in enumerate(self.ids or [])}
-    def _name(self, i): return f'patient {self.ids[i]}' if self.ids else f'bag {i}'
+    def _where(self):
+        "Number of the bag of each identifier; -1 where it has several."
+        where = {}
+        for i, p in enumerate(self.ids or []): where[p] = -1 if p in where else i
+        return where
 
-# %% ../nbs/21_bags.ipynb #cfb63743
+    def _name(self, i): return f'bag {i}' if self.ids is None else f'patient {self.ids[i]}'
+
+# %% ../nbs/21_bags.ipynb #103bc73a
 @patch
 def _check(self:Bags):
     "Refuse offsets or values that cannot be right."
-    off, n, x = self._off, np.diff(self._off), self.values
+    off, x = self._off, self.values
+    if not x.ndim: raise LymphoError('values are a single number', 'give one row a cell')
     if off.ndim!=1 or not len(off) or off[0]!=0 or off[-1]!=len(x): raise LymphoError(f'offsets do not run from 0 to the {len(x)} cells', 'give where each bag begins, and the number of cells')
-    if self.ids and len(self.ids)!=len(n): raise LymphoError(f'{len(self.ids)} ids for {len(n)} bags', 'give one a bag')
+    n = np.diff(off)
+    if self.ids is not None and len(self.ids)!=len(n): raise LymphoError(f'{len(self.ids)} ids for {len(n)} bags', 'give one a bag')
     if (n < 0).any(): raise LymphoError(f'offsets do not ascend at {self._name((n < 0).argmax())}', 'sort the cells by patient')
     if (n==0).any(): raise LymphoError(f'{self._name((n==0).argmax())} has an empty bag', 'leave the patient out')
     if x.is_floating_point() and not (ok := torch.isfinite(x).reshape(len(x), -1).all(1)).all():
@@ -105,20 +114,20 @@ def _draw(at, n, m, generator):
     rank = np.arange(len(at)) - np.repeat(n.cumsum() - n, n)
     return at[np.sort(order[rank < m])], np.minimum(n, m)
 
-# %% ../nbs/21_bags.ipynb #603b92fa
+# %% ../nbs/21_bags.ipynb #b9d4e712
 @patch
 def take(self:Bags,
     which:int|str|slice|list|np.ndarray|torch.Tensor, # numbers, identifiers, a slice or a mask
     m:int|None=None, # cells drawn from each bag; None: all of them
     generator:torch.Generator|None=None, # of the draw, on the CPU
 ) -> Bags: # in the order of `which`
-    "These bags, or `m` cells of each; a `LymphoError` names a patient that is not there."
+    "These bags, or `m` cells of each; a `LymphoError` names a patient that is not there, or has several bags."
     i = np.atleast_1d(self._at(which))
     start, n = self._off[i], np.diff(self._off)[i]
     at = np.arange(n.sum()) + np.repeat(start - (n.cumsum() - n), n)
-    if m is not None and m < 1: raise LymphoError(f'm={m} cells a bag', 'draw at least one')
+    if m is not None and (not isinstance(m, (int, np.integer)) or m < 1): raise LymphoError(f'm={m} cells a bag', 'draw a whole number, at least one')
     if m is not None and len(n) and m < n.max(): at, n = _draw(at, n, m, generator)
-    return Bags._of(_gather(self.values, at), np.append(0, n.cumsum()), [self.ids[j] for j in i] if self.ids else None)
+    return Bags._of(_gather(self.values, at), np.append(0, n.cumsum()), None if self.ids is None else [self.ids[j] for j in i])
 
 @patch
 def sample(self:Bags,
@@ -128,16 +137,7 @@ def sample(self:Bags,
     "`m` cells of each bag without replacement."
     return self.take(slice(None), m, generator)
 
-@patch
-def keep(self:Bags,
-    mask:np.ndarray, # (N,) bool; on the CPU, so that a GPU need not wait
-) -> Bags: # of those cells; a `LymphoError` names a patient who has none left
-    "Some cells of each bag."
-    n = np.add.reduceat(np.asarray(mask, np.int64), self._off[:-1])
-    if (n==0).any(): raise LymphoError(f'{self._name((n==0).argmax())} has no cell left', 'keep at least one')
-    return Bags._of(_gather(self.values, np.flatnonzero(mask)), np.append(0, n.cumsum()), self.ids)
-
-# %% ../nbs/21_bags.ipynb #e39fd74b
+# %% ../nbs/21_bags.ipynb #4d9707c7
 @patch
 def _at(self:Bags, which):
     "Number or numbers of the bags `which`."
@@ -146,7 +146,9 @@ def _at(self:Bags, which):
     if not a.size and a.dtype!=bool: return np.arange(0)
     if a.dtype.kind not in 'OU': return np.arange(len(self))[a]
     if missing := [p for p in a.flat if p not in self._where]: raise LymphoError(f'patient {missing[0]} is not among these {len(self)} bags', 'build the store from a cohort that has this patient')
-    return np.vectorize(self._where.get, otypes=[int])(a)
+    at = np.vectorize(self._where.get, otypes=[int])(a)
+    if (at < 0).any(): raise LymphoError(f'patient {a.flat[(at < 0).argmax()]} has several bags here', 'choose them by number')
+    return at
 
 @patch
 def __getitem__(self:Bags, which):
@@ -155,13 +157,13 @@ def __getitem__(self:Bags, which):
     if i.ndim==0: return self.values[self._off[i]:self._off[i + 1]]
     if not len(i) or (np.diff(i)!=1).any(): return self.take(i)
     start, end = i[0], i[-1] + 1
-    return Bags._of(self.values[self._off[start]:self._off[end]], self._off[start:end + 1] - self._off[start], self.ids[start:end] if self.ids else None)
+    return Bags._of(self.values[self._off[start]:self._off[end]], self._off[start:end + 1] - self._off[start], None if self.ids is None else self.ids[start:end])
 
 @patch
 def __iter__(self:Bags) -> Iterator[torch.Tensor]: # (n, ...) cells of one bag
     return (self[i] for i in range(len(self)))
 
-# %% ../nbs/21_bags.ipynb #f5497a21
+# %% ../nbs/21_bags.ipynb #78953c83
 def _alike(values, names):
     "A LymphoError unless all `values` have the type, the device and the form of the first."
     def kind(v): return f'{v.dtype} on {v.device} of {tuple(v.shape[1:])}'
@@ -175,9 +177,11 @@ def of(cls:Bags,
 ) -> Bags: # packed
     "Pack a list; a `LymphoError` names a bag that is empty or unlike the first."
     if not bags: raise LymphoError('no bags', 'give at least one')
-    _alike(bags, [f'patient {p}' for p in ids] if ids else [f'bag {i}' for i in range(len(bags))])
+    if ids is not None and len(ids)!=len(bags): raise LymphoError(f'{len(ids)} ids for {len(bags)} bags', 'give one a bag')
+    _alike(bags, [f'bag {i}' for i in range(len(bags))] if ids is None else [f'patient {p}' for p in ids])
     return Bags(torch.cat(list(bags)), np.append(0, np.cumsum([len(b) for b in bags])), ids)
 
+# %% ../nbs/21_bags.ipynb #0f6e64df
 @patch(cls_method=True)
 def cat(cls:Bags,
     parts:list[Bags], # with the same type, device and form of values
@@ -185,7 +189,7 @@ def cat(cls:Bags,
     "Join bags; a `LymphoError` names the first that does not go with the others."
     if not parts: raise LymphoError('nothing to join', 'give at least one `Bags`')
     _alike([p.values for p in parts], [p._name(0) if len(p) else f'part {i}' for i, p in enumerate(parts)])
-    ids = sum((p.ids for p in parts), []) if all(p.ids for p in parts) else None
+    ids = None if any(p.ids is None for p in parts) else [i for p in parts for i in p.ids]
     return Bags._of(torch.cat([p.values for p in parts]), np.append(0, np.cumsum(np.concatenate([np.diff(p._off) for p in parts]))), ids)
 
 # %% ../nbs/21_bags.ipynb #59454f41
@@ -294,7 +298,7 @@ def new(self:BagLoader,
     own = {k:getattr(self, k) for k in ('bags', 'm', 'augment', 'seed')} | ({} if dataset is not None else {'classes':self.classes})
     return TfmdDL.new(self, dataset, cls, **(own | kwargs))
 
-# %% ../nbs/21_bags.ipynb #3c1a6505
+# %% ../nbs/21_bags.ipynb #d1ec2088
 def bag_items(
     bags:Bags, # with ids
     patients:pd.DataFrame, # rows of the table `patients`
@@ -309,6 +313,8 @@ def bag_items(
 
 def _rows(patients, ids):
     "The rows of `ids`, in their order."
+    if not len(ids): raise LymphoError('a part without patients', 'give both parts at least one')
+    if patients.patient.duplicated().any(): raise LymphoError(f'patient {patients.patient[patients.patient.duplicated()].iloc[0]} has two rows in the table', 'keep one row a patient')
     if missing := sorted(set(ids) - set(patients.patient)): raise LymphoError(f'patient {missing[0]} is not in the table', 'give the table of the same cohort')
     return patients.set_index('patient', drop=False).loc[list(ids)].reset_index(drop=True)
 
@@ -317,7 +323,12 @@ def _resident(bags, device):
     if torch.device(device).type!='cuda': return bags
     return bags.to(device) if bags.values.nbytes < torch.cuda.mem_get_info(device)[0]/2 else bags
 
-# %% ../nbs/21_bags.ipynb #1296550e
+# %% ../nbs/21_bags.ipynb #d3d99675
+def _clinical(rows, inputs):
+    "What turns patients into scaled inputs, fitted on `rows`; without `inputs` it gives columns that are none."
+    scale = StandardScaler() if inputs else FunctionTransformer()
+    return make_pipeline(input_columns(*inputs), scale).fit(rows)
+
 def bag_dataloaders(
     data:Store|Bags, # bags of all these patients, or more
     patients:pd.DataFrame, # the table `patients`
@@ -327,7 +338,7 @@ def bag_dataloaders(
     m:int|None=None, # cells drawn from each bag in training; None: all
     balanced:bool=True, # both classes equally often in training
     augment:Augment|None=None, # of images, in training
-    inputs:tuple[str, ...]=('log_count', 'age'), # see input_columns of lympho.clinical
+    inputs:tuple[str, ...]=('log_count', 'age'), # see input_columns of lympho.clinical; (): none, for models of images alone
     device:str|torch.device|None=None, # where batches go; None: the GPU if there is one
     seed:int=0, # of order, cells and augmentation
 ) -> DataLoaders: # of (bags, (n, inputs) float32, (n,) labels as float32); its clinical is fitted on train
@@ -336,7 +347,7 @@ def bag_dataloaders(
     if both := sorted(set(train) & set(valid)): raise LymphoError(f'patient {both[0]} is in both parts', 'train and validate on different patients')
     rows = _rows(patients, train)
     if rows.label.isna().any(): raise LymphoError(f'patient {rows.patient[rows.label.isna()].iloc[0]} has no label', 'train on labelled patients')
-    clinical, bags = make_pipeline(input_columns(*inputs), StandardScaler()).fit(rows), _resident(bags, device)
+    clinical, bags = _clinical(rows, inputs), _resident(bags, device)
     first = BagLoader(bag_items(bags, rows, clinical), bs, bags, m, augment, rows.label.to_numpy(int) if balanced else None, seed, shuffle=True, device=device)
     dls = DataLoaders(first, BagLoader(bag_items(bags, _rows(patients, valid), clinical), bs, bags, device=device), device=device)
     dls.clinical = clinical
