@@ -169,7 +169,7 @@ class Encoder(nn.Module):
         "Stay in evaluation."
         return super().train(False)
 
-# %% ../nbs/22_encoders.ipynb #c4b23b42
+# %% ../nbs/22_encoders.ipynb #fcdfda5d
 @patch
 def __repr__(self:Encoder):
     mean, sd = (' '.join(f'{x:.3g}' for x in b.flatten().tolist()) for b in (self.mean, self.std))
@@ -182,12 +182,18 @@ def pick(self:Encoder,
 ) -> list[int]: # from 0, ascending, each once
     "The `levels` in order; a `LymphoError` where there is no such level."
     n = len(self.levels)
-    if bad := [l for l in levels if not -n <= l < n] or (not levels and ['']):
+    if bad := [l for l in levels if not isinstance(l, int) or not -n <= l < n] or (not levels and ['']):
         raise LymphoError(f'{self.name} has no level {bad[0]!r}', f'choose some of 0 to {n - 1}, or of -1 (the last) to {-n}')
     return sorted({l % n for l in levels})
 
-# %% ../nbs/22_encoders.ipynb #6a5116aa
-LEVELS = (-2, -1)
+# %% ../nbs/22_encoders.ipynb #bcbc1d8b
+def _check_images(x):
+    "A LymphoError unless `x` is a batch of colour images, as bytes or in a range of 1."
+    if x.ndim!=4 or x.shape[1]!=3: raise LymphoError(f'images of shape {tuple(x.shape)}', 'give a batch of colour images, (n, 3, h, w)')
+    if x.is_floating_point() and x.is_cpu and x.numel() and x.amax() > 2: raise LymphoError(f'floating point images with values up to {x.amax():g}', 'divide by 255, or give uint8')
+
+# %% ../nbs/22_encoders.ipynb #07b8d4bb
+LEVELS = (-2, -1) # the last two stages; of the default encoder those at strides 16 and 32
 
 @patch
 def stages(self:Encoder,
@@ -195,8 +201,9 @@ def stages(self:Encoder,
     levels:tuple[int, ...]=LEVELS, # indices
 ) -> list[tuple[torch.Tensor, torch.Tensor|None]]: # for each level its map (n, channels, h, w), and its class token (n, channels) if there is one
     "What the network says at each of the `levels`; what comes after the last of them is not computed."
+    _check_images(images)
     x, top = images.to(self.mean.device, non_blocking=True).float(), 1 if images.is_floating_point() else 255
-    if self.size and self.size!=x.shape[-1]: x = F.interpolate(x, (self.size, self.size), mode='bilinear', antialias=True)
+    if self.size and x.shape[2:]!=(self.size, self.size): x = F.interpolate(x, (self.size, self.size), mode='bilinear', antialias=True)
     kw = dict(norm=True, return_prefix_tokens=True) if self.token else {}
     got = self.net.forward_intermediates((x - top*self.mean).div_(top*self.std), indices=self.pick(levels), intermediates_only=True, stop_early=True, **kw)
     return [(m, t[:, 0]) for m, t in got] if self.token else [(m, None) for m in got]
@@ -209,14 +216,14 @@ def forward(self:Encoder,
     "One vector an image: of each level the class token if there is one, the means, the standard deviations."
     return torch.cat([p for m, t in self.stages(images, levels) for p in ([] if t is None else [t.float()]) + [pool_map(m.float())]], 1)
 
-# %% ../nbs/22_encoders.ipynb #3079f97a
+# %% ../nbs/22_encoders.ipynb #6486dcb3
 def make_encoder(
     name:str='efficientnet_lite0', # a key of `ENCODERS`, or timm's name of a model
     weights:Path|str|None=None, # a file; 'random': none, for tests; None: as described above
 ) -> Encoder: # on the CPU
     "The encoder of that name with its weights; a `LymphoError` where there is no such encoder or its weights cannot be had."
     source = find_source(name)
-    if 'random' in (weights, source.weights): state = None
+    if weights=='random' or weights is None and source.weights=='random': state = None
     elif file := weights or _local(name): state = read_weights(file)
     else: state = _fetched(name, source)
     return Encoder(name, _network(name, source, state))
@@ -229,9 +236,11 @@ def recipe(self:Encoder,
     "What determines the features of an image; `FeatureStore.open(..., recipe=encoder.recipe())` refuses others."
     return dict(rows='features', encoder=self.name, weights=self.digest, levels=self.pick(levels))
 
-# %% ../nbs/22_encoders.ipynb #72ed1790
+# %% ../nbs/22_encoders.ipynb #aa420799
 class FeatureStore(Store):
     "One vector a cell, float16."
+    rows = 'features'
+
     @classmethod
     def build(cls,
         images:ImageStore, # of a cohort
@@ -263,16 +272,17 @@ def export_h5(
                 f.attrs['recipe'] = json.dumps(store.recipe)
         except OSError as e: raise LymphoError(f'{folder}/{patient}.h5 cannot be written ({e})', 'make room on the disk, or name another folder') from None
 
-# %% ../nbs/22_encoders.ipynb #f84b77af
+# %% ../nbs/22_encoders.ipynb #754cf7aa
 def _read_h5(file, bag):
     "Features (n, d) of the cells in `bag`, float16; a LymphoError names the patient and the file."
     who = f'patient {bag.patient.iloc[0]}: {file}'
     if not file.is_file(): raise LymphoError(f'{who} is missing', 'compute the features of this patient, or leave it out of the cohort')
     try:
-        with h5py.File(file) as f: x, known = f['features'][:], f['digest'].asstr()[:].tolist() if 'digest' in f else None
-    except (OSError, KeyError, TypeError): raise LymphoError(f'{who} is damaged, or has no dataset features', 'write it again') from None
-    if x.ndim!=2 or len(x)!=len(bag): raise LymphoError(f'{who} has features of shape {x.shape} for {len(bag)} cells', 'give one row a cell')
-    if known not in (None, bag.digest.tolist()): raise LymphoError(f'{who} is of other cells', 'compute the features of this cohort')
+        with h5py.File(file) as f: x, known = f['features'][()], f['digest'].asstr()[()] if 'digest' in f else None
+    except (OSError, KeyError, TypeError, RuntimeError): raise LymphoError(f'{who} is damaged, or has no dataset features', 'write it again') from None
+    if np.asarray(x).dtype.kind not in 'fiu': raise LymphoError(f'{who} has features that are not numbers', 'write them as floats')
+    if x.ndim!=2 or len(x)!=len(bag) or not x.size: raise LymphoError(f'{who} has features of shape {x.shape} for {len(bag)} cells', 'give one row a cell')
+    if known is not None and np.ravel(known).tolist()!=bag.digest.tolist(): raise LymphoError(f'{who} is of other cells', 'compute the features of this cohort')
     with np.errstate(over='ignore'): x = x.astype(np.float16)
     if np.isfinite(x).all(): return x
     raise LymphoError(f'{who} holds numbers that are not finite in float16', 'look at these cells; scale values that are too large')
