@@ -7,12 +7,13 @@ __all__ = ['POOLINGS', 'check_packed', 'Segments', 'Pooling', 'integrated_gradie
            'GeneralisedMean', 'Softmax', 'TopK', 'BottomK', 'TopBottomK', 'SigmoidNorm', 'OrderStatistics', 'Chowder',
            'Attention', 'GatedAttention', 'DSMIL', 'SetTransformer', 'Statistics', 'make_pooling', 'bench_attention']
 
-# %% ../nbs/23_pooling.ipynb #6b797ae2
+# %% ../nbs/23_pooling.ipynb #66d758dc
 import inspect
 import time
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -151,10 +152,16 @@ class Pooling(nn.Module):
         x, seg = self._read(values, offsets, check)
         return self._parts(x, seg) if self.exact else integrated_gradients(partial(self, check=False), x, offsets)
 
-# %% ../nbs/23_pooling.ipynb #0ae483ba
+# %% ../nbs/23_pooling.ipynb #f51e0f31
+_LARGEST = float(np.finfo(np.float32).max)
+
 def _counts(**params):
     for name, v in params.items():
-        if not isinstance(v, int) or v < 1: raise LymphoError(f"{name} is {v}", "give a whole number of 1 or more")
+        if not isinstance(v, Integral) or isinstance(v, bool) or v < 1: raise LymphoError(f"{name} is {v!r}", "give a whole number of 1 or more")
+
+def _number(name, v, low, high, remedy):
+    "A LymphoError unless `v` is a number above `low` and at most `high`."
+    if isinstance(v, bool) or not isinstance(v, Real) or not low < v <= high: raise LymphoError(f"{name} is {v!r}", remedy)
 
 # %% ../nbs/23_pooling.ipynb #588ee00b
 def _working(values): return values.to(torch.promote_types(values.dtype, torch.float32))
@@ -224,7 +231,7 @@ class Min(Max):
     "The lowest score; cells that tie share the weight."
     def _weights(self, x, seg): return super()._weights(-x, seg)
 
-# %% ../nbs/23_pooling.ipynb #25362c91
+# %% ../nbs/23_pooling.ipynb #49249f26
 class LSE(Pooling):
     "Log-sum-exp; grows with the size of the bag."
     exact = False
@@ -232,7 +239,7 @@ class LSE(Pooling):
         r:float=1., # sharpness, above 0: towards infinity it is the maximum
     ):
         super().__init__()
-        if not 0 < r < float('inf'): raise LymphoError(f"r is {r}", "give a sharpness above 0")
+        _number('r', r, 0, _LARGEST, "give a sharpness above 0 that is finite")
         self.r = r
 
     def _pool(self, x, seg): return seg.logsumexp(self.r*x)/self.r
@@ -252,19 +259,20 @@ class GeneralisedMean(LSE):
         m = torch.where(less > -.5, near_one, elsewhere)/self.r
         return m - (-m.clamp(max=-torch.finfo(x.dtype).tiny).expm1()).log()
 
-# %% ../nbs/23_pooling.ipynb #04d1c99d
+# %% ../nbs/23_pooling.ipynb #9d1ccb7a
 class Softmax(Pooling):
     "Scores weighted by their own softmax, with learned sharpness: auto-pool (McFee et al. 2018, arXiv 1804.10070)."
     def __init__(self,
-        sharpness:float=1., # to start with: 0 is the mean, infinity the maximum, below 0 towards the minimum
+        sharpness:float=1., # to start with: 0 is the mean, large ones come near the maximum, below 0 towards the minimum; finite
         learn:bool=True, # learn it?
     ):
         super().__init__()
+        _number('sharpness', sharpness, -_LARGEST, _LARGEST, "give a finite number; 100 is as good as the maximum")
         self.sharpness = nn.Parameter(torch.tensor(float(sharpness)), requires_grad=learn)
 
     def _weights(self, x, seg): return seg.softmax(self.sharpness*x)
 
-# %% ../nbs/23_pooling.ipynb #e9e77c77
+# %% ../nbs/23_pooling.ipynb #ebfa4ffe
 class TopK(Pooling):
     "Mean of the `k` highest scores, or of a fraction of the bag if that is more."
     def __init__(self,
@@ -273,7 +281,7 @@ class TopK(Pooling):
     ):
         super().__init__()
         _counts(k=k)
-        if fraction is not None and not 0 < fraction <= 1: raise LymphoError(f"fraction is {fraction}", "give a share above 0 and up to 1")
+        if fraction is not None: _number('fraction', fraction, 0, 1, "give a share above 0 and up to 1")
         self.k, self.share = k, Fraction(fraction or 0).limit_denominator(10**6).as_integer_ratio()
 
     def _weights(self, x, seg):
@@ -326,7 +334,7 @@ class OrderStatistics(Pooling):
         w = mass_to((rank + 1).to(x.dtype)/n) - mass_to(rank.to(x.dtype)/n)
         return w + q[0]*(rank == 0) + q[-1]*(rank == n - 1)
 
-# %% ../nbs/23_pooling.ipynb #7cb7afff
+# %% ../nbs/23_pooling.ipynb #54b9fcea
 class Chowder(Pooling):
     """Sorted highest and lowest scores into an MLP with sigmoids (Courtiol et al. 2018, arXiv 1802.02212).
     A bag of fewer than 2r cells is resampled to 2r order statistics by linear interpolation."""
@@ -336,7 +344,7 @@ class Chowder(Pooling):
         hidden:tuple[int, ...]=(200, 100), # widths of the hidden layers
     ):
         super().__init__()
-        _counts(r=r)
+        _counts(r=r, **{f'hidden[{i}]':h for i, h in enumerate(hidden)})
         self.r, widths = r, [2*r, *hidden]
         layers = [m for i, o in zip(widths, widths[1:]) for m in (nn.Linear(i, o), nn.Sigmoid())]
         self.mlp = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
@@ -352,7 +360,7 @@ class Chowder(Pooling):
 
     def _pool(self, x, seg): return self.mlp(self._ends(x, seg)).squeeze(1)
 
-# %% ../nbs/23_pooling.ipynb #bbc26b35
+# %% ../nbs/23_pooling.ipynb #c442ea7c
 class Attention(Pooling):
     "Attention over the cells of a bag (Ilse et al. 2018, arXiv 1802.04712)."
     reads = 'embeddings'
@@ -361,6 +369,7 @@ class Attention(Pooling):
         hidden:int=128, # width of the attention's hidden layer
     ):
         super().__init__()
+        _counts(d=d, hidden=hidden)
         self.d = self.width = d
         self.hidden, self.w = nn.Linear(d, hidden), nn.Linear(hidden, 1, bias=False)
 
@@ -369,6 +378,7 @@ class Attention(Pooling):
 
     def _weights(self, x, seg): return seg.softmax(self._logits(x).to(x.dtype))
 
+# %% ../nbs/23_pooling.ipynb #1f35f8de
 class GatedAttention(Attention):
     "Attention with a gate for each hidden unit (Ilse et al. 2018)."
     def __init__(self,
@@ -380,7 +390,7 @@ class GatedAttention(Attention):
 
     def _hidden(self, x): return super()._hidden(x)*self.gate(x).sigmoid_()
 
-# %% ../nbs/23_pooling.ipynb #f41d6ae0
+# %% ../nbs/23_pooling.ipynb #139d59d4
 class DSMIL(Pooling):
     "Dual-stream pooling (Li et al. 2021, arXiv 2011.08939): the mean of the highest cell score and of a score attended from that cell."
     reads = 'embeddings'
@@ -389,6 +399,7 @@ class DSMIL(Pooling):
         hidden:int=128, # width of the queries
     ):
         super().__init__()
+        _counts(d=d, hidden=hidden)
         self.d, self.query, self.streams = d, nn.Linear(d, hidden), nn.Linear(d, 2)
 
     def _parts(self, x, seg):
@@ -425,7 +436,7 @@ class _Attend(nn.Module):
         a = (torch.einsum('nhd,nmhd->nmh', q, seg.spread(k)).to(x.dtype)/q.shape[-1]**.5).softmax(1)
         return self._finish(x, torch.einsum('nmh,nmhd->nhd', a, seg.spread(v).to(x.dtype)))
 
-# %% ../nbs/23_pooling.ipynb #cff6eca9
+# %% ../nbs/23_pooling.ipynb #f358bee2
 class SetTransformer(Pooling):
     "Induced attention blocks, then pooling by attention (Lee et al. 2019, arXiv 1810.00825), packed."
     exact, reads = False, 'embeddings'
@@ -437,7 +448,7 @@ class SetTransformer(Pooling):
         layers:int=1, # induced attention blocks
     ):
         super().__init__()
-        _counts(width=width, heads=heads, points=points, layers=layers)
+        _counts(d=d, width=width, heads=heads, points=points, layers=layers)
         if width%heads: raise LymphoError(f"{heads} heads do not divide a width of {width}", "change one of them")
         self.d, self.width, self.embed = d, width, nn.Linear(d, width)
         self.points = nn.ParameterList(torch.randn(points, width)/width**.5 for _ in range(layers))
@@ -450,7 +461,7 @@ class SetTransformer(Pooling):
             x = give.from_points(x, gather.from_cells(p, x, seg), seg)
         return self.blocks[-1].from_cells(self.seed, x, seg).squeeze(1)
 
-# %% ../nbs/23_pooling.ipynb #a7cd4823
+# %% ../nbs/23_pooling.ipynb #1b89e5d8
 class Statistics(Pooling):
     "Mean and, beside it, standard deviation (n in the denominator) of the embeddings of a bag."
     reads = 'embeddings'
@@ -459,6 +470,7 @@ class Statistics(Pooling):
         sd:bool=True, # the standard deviation too? else the mean alone
     ):
         super().__init__()
+        _counts(d=d)
         self.d, self.width, self.sd = d, d*(1 + sd), sd
 
     def _pool(self, x, seg):
