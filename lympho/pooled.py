@@ -26,16 +26,25 @@ from sklearn.utils.validation import check_is_fitted
 from .clinical import BalancedXGB, decision_logit, input_columns
 from .core import LymphoError
 
-# %% ../nbs/24_pooled.ipynb #977c0dbf
+# %% ../nbs/24_pooled.ipynb #a9594fb6
 _PREFIX = 'image_'
+
+def _check_features(values, offsets, patients):
+    "Refuse what has no row for every cell, and name the patient whose cells cannot be pooled."
+    if np.ndim(values)!=2: raise LymphoError(f'features of shape {np.shape(values)}', 'give one row of features a cell')
+    for p in np.asarray(patients)[np.diff(offsets)==0][:1]: raise LymphoError(f'patient {p} has an empty bag', 'leave the patient out')
+    for i in np.flatnonzero(~np.isfinite(values).all(1))[:1]:
+        p = patients[min(np.searchsorted(offsets, i, 'right'), len(patients)) - 1]
+        raise LymphoError(f'patient {p} has a cell that is not a finite number', 'compute its features again')
 
 def bag_table(
     values:np.ndarray, # (N, d) features of all cells, of any float type; may be mapped
     offsets:np.ndarray, # (B + 1,) int64: bag i is rows offsets[i] to offsets[i+1]
     patients:list[str], # B identifiers
 ) -> pd.DataFrame: # patient, then 2d columns image_0, image_1, ...: means, then standard deviations
-    "One row a bag; a `LymphoError` where the number of bags and of identifiers differ."
+    "One row a bag; a `LymphoError` names a patient whose bag is empty or holds a number that is not finite."
     if len(offsets)-1!=len(patients): raise LymphoError(f'{len(offsets)-1} bags but {len(patients)} patients', 'give one identifier a bag')
+    _check_features(values, np.asarray(offsets), patients)
     import torch
 
     from lympho.pooling import make_pooling
@@ -43,15 +52,19 @@ def bag_table(
     rows = pool(torch.as_tensor(np.asarray(values, np.float32)), torch.as_tensor(offsets)).numpy()
     return pd.DataFrame(rows, columns=[f'{_PREFIX}{i}' for i in range(rows.shape[1])]).assign(patient=list(patients))
 
+# %% ../nbs/24_pooled.ipynb #ef53dd8a
 def with_images(
     patients:pd.DataFrame, # as in a cohort
     table:pd.DataFrame, # see bag_table
 ) -> pd.DataFrame: # patients with the columns of table beside, in the order of patients
-    "The attributes and the bag of every patient in one table; a `LymphoError` names a patient without a bag."
+    "The attributes and the bag of every patient in one table; a `LymphoError` names a patient without a bag, or with two rows."
+    if patients.columns.str.startswith(_PREFIX).any(): raise LymphoError('the patients have image columns already', 'give the table of a cohort')
+    for t in (patients, table):
+        if len(again := t.patient[t.patient.duplicated()]): raise LymphoError(f'patient {again.iloc[0]} has two rows', 'keep one row a patient')
     if absent := sorted(set(patients.patient) - set(table.patient)): raise LymphoError(f'patient {absent[0]} has no features', 'extract the features of this cohort')
     return patients.merge(table, on='patient', how='left', validate='one_to_one')
 
-# %% ../nbs/24_pooled.ipynb #7bc060fc
+# %% ../nbs/24_pooled.ipynb #979b0a8f
 class BalancedMLP(MLPClassifier):
     "A multilayer perceptron with both classes weighted to be equal."
     def fit(self,
@@ -63,6 +76,7 @@ class BalancedMLP(MLPClassifier):
             warnings.simplefilter('ignore', ConvergenceWarning)
             return super().fit(X, y, sample_weight=compute_sample_weight('balanced', y))
 
+# %% ../nbs/24_pooled.ipynb #f4b334a7
 HEADS:dict[str, Callable] = {
     'logistic':   lambda seed: LogisticRegression(C=.001, class_weight='balanced', max_iter=2000),
     'svm':        lambda seed: SVC(class_weight='balanced'),
@@ -84,7 +98,7 @@ def image_model(
     if attributes: columns.append(('attributes', input_columns(*attributes), ['sex', 'age', 'count']))
     return Pipeline([('inputs', ColumnTransformer(columns)), ('scale', StandardScaler()), ('classifier', classifier.set_params(**params))])
 
-# %% ../nbs/24_pooled.ipynb #d382834f
+# %% ../nbs/24_pooled.ipynb #cb73623f
 class LateFusion(ClassifierMixin, BaseEstimator):
     "A logistic model of the attributes and of what an image model says of patients it has not seen."
     def __init__(self,
@@ -99,7 +113,7 @@ class LateFusion(ClassifierMixin, BaseEstimator):
         X, # the table of with_images
         y, # labels 0 or 1
     ): # self, fitted
-        "Fit the image model, and the fusion on its out-of-fold answers."
+        "Fit the image model, and the fusion on its out-of-fold answers; a `LymphoError` where patients are too few for folds."
         y, self.classes_ = np.asarray(y, int), np.unique(y)
         answers = np.mean([_out_of_fold(self.image, X, y, self.n_inner, self.seed + r) for r in range(self.n_repeats)], axis=0)
         self.image_, self.columns_ = clone(self.image).fit(X, y), input_columns(*self.attributes).fit(X)
@@ -115,10 +129,11 @@ class LateFusion(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.fusion_.decision_function(self._inputs(X, decision_logit(self.image_, X)))
 
-# %% ../nbs/24_pooled.ipynb #02b9bdab
+# %% ../nbs/24_pooled.ipynb #4ac9d8aa
 def _out_of_fold(model, X, y, n_folds, seed):
     "What `model` says of each patient when fitted on the folds without it."
-    out = np.empty(len(y))
+    out, n = np.empty(len(y)), np.bincount(y, minlength=2)
+    if n.min() < 2 or n.max() < n_folds or n_folds < 2: raise LymphoError(f'{n_folds} inner folds of {n[0]} reactive and {n[1]} tumoral patients', 'give at least two folds, and patients of both classes')
     for train, test in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(X, y):
         out[test] = decision_logit(clone(model).fit(X.iloc[train], y[train]), X.iloc[test])
     return out
