@@ -137,6 +137,15 @@ def sample(self:Bags,
     "`m` cells of each bag without replacement."
     return self.take(slice(None), m, generator)
 
+@patch
+def keep(self:Bags,
+    mask:np.ndarray, # (N,) bool; on the CPU, so that a GPU need not wait
+) -> Bags: # of those cells; a `LymphoError` names a patient who has none left
+    "Some cells of each bag."
+    n = np.add.reduceat(np.asarray(mask, np.int64), self._off[:-1])
+    if (n==0).any(): raise LymphoError(f'{self._name((n==0).argmax())} has no cell left', 'keep at least one')
+    return Bags._of(_gather(self.values, np.flatnonzero(mask)), np.append(0, n.cumsum()), self.ids)
+
 # %% ../nbs/21_bags.ipynb #4d9707c7
 @patch
 def _at(self:Bags, which):
@@ -298,7 +307,7 @@ def new(self:BagLoader,
     own = {k:getattr(self, k) for k in ('bags', 'm', 'augment', 'seed')} | ({} if dataset is not None else {'classes':self.classes})
     return TfmdDL.new(self, dataset, cls, **(own | kwargs))
 
-# %% ../nbs/21_bags.ipynb #d1ec2088
+# %% ../nbs/21_bags.ipynb #875b3067
 def bag_items(
     bags:Bags, # with ids
     patients:pd.DataFrame, # rows of the table `patients`
@@ -313,7 +322,6 @@ def bag_items(
 
 def _rows(patients, ids):
     "The rows of `ids`, in their order."
-    if not len(ids): raise LymphoError('a part without patients', 'give both parts at least one')
     if patients.patient.duplicated().any(): raise LymphoError(f'patient {patients.patient[patients.patient.duplicated()].iloc[0]} has two rows in the table', 'keep one row a patient')
     if missing := sorted(set(ids) - set(patients.patient)): raise LymphoError(f'patient {missing[0]} is not in the table', 'give the table of the same cohort')
     return patients.set_index('patient', drop=False).loc[list(ids)].reset_index(drop=True)
@@ -323,7 +331,7 @@ def _resident(bags, device):
     if torch.device(device).type!='cuda': return bags
     return bags.to(device) if bags.values.nbytes < torch.cuda.mem_get_info(device)[0]/2 else bags
 
-# %% ../nbs/21_bags.ipynb #d3d99675
+# %% ../nbs/21_bags.ipynb #637fda0c
 def _clinical(rows, inputs):
     "What turns patients into scaled inputs, fitted on `rows`; without `inputs` it gives columns that are none."
     scale = StandardScaler() if inputs else FunctionTransformer()
@@ -333,7 +341,7 @@ def bag_dataloaders(
     data:Store|Bags, # bags of all these patients, or more
     patients:pd.DataFrame, # the table `patients`
     train:list[str], # identifiers
-    valid:list[str], # identifiers; their bags come whole and in this order
+    valid:list[str], # identifiers, or none; their bags come whole and in this order
     bs:int=16, # bags a batch
     m:int|None=None, # cells drawn from each bag in training; None: all
     balanced:bool=True, # both classes equally often in training
@@ -345,6 +353,7 @@ def bag_dataloaders(
     "Loaders for one split. A `LymphoError` names a patient in both parts, one without a bag, or one in `train` without a label."
     bags, device = data if isinstance(data, Bags) else data.bags(), torch.device(device or default_device())
     if both := sorted(set(train) & set(valid)): raise LymphoError(f'patient {both[0]} is in both parts', 'train and validate on different patients')
+    if not len(train): raise LymphoError('no patient to train on', 'give at least one')
     rows = _rows(patients, train)
     if rows.label.isna().any(): raise LymphoError(f'patient {rows.patient[rows.label.isna()].iloc[0]} has no label', 'train on labelled patients')
     clinical, bags = _clinical(rows, inputs), _resident(bags, device)

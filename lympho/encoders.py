@@ -303,7 +303,7 @@ def import_h5(
     recipe = dict(rows='features', encoder=encoder, weights=digest(values.tobytes()))
     return FeatureStore.write(path, cells, recipe, (width,), 'float16', lambda c: values[c.index])
 
-# %% ../nbs/22_encoders.ipynb #7a312b36
+# %% ../nbs/22_encoders.ipynb #3c46a89c
 def _folder(cohort): return cache_folder()/'stores'/f'{cohort.name}-{digest(str(cohort.root))}'
 
 def image_store(

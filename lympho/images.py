@@ -93,7 +93,7 @@ class Store:
         if cohort is not None: _same_cells(store, cohort)
         return store
 
-# %% ../nbs/20_images.ipynb #7b48e261
+# %% ../nbs/20_images.ipynb #a8a5502b
 @patch(as_prop=True)
 def patients(self:Store) -> list[str]: # in the order of their bags
     return self.cells.patient.drop_duplicates().tolist()
@@ -104,6 +104,9 @@ def offsets(self:Store) -> np.ndarray: # (bags + 1,) int64: bag i is rows offset
 
 @patch
 def __len__(self:Store): return len(self.patients)
+
+@patch
+def __reduce__(self:Store): return type(self).open, (self.path,)
 
 # %% ../nbs/20_images.ipynb #60e7c4d9
 @patch

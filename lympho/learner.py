@@ -319,7 +319,7 @@ class MILClassifier(ClassifierMixin, BaseEstimator):
 
     def _bags(self): return self.store if isinstance(self.store, Bags) else self.store.bags()
 
-# %% ../nbs/31_learner.ipynb #cc403072
+# %% ../nbs/31_learner.ipynb #263c45c5
 @patch
 def model_args(self:MILClassifier) -> dict: # of make_model
     "What the network is made from."
@@ -329,7 +329,15 @@ def model_args(self:MILClassifier) -> dict: # of make_model
 @patch
 def callbacks(self:MILClassifier) -> list[Callback]: # of the learner
     "The callbacks that the arguments ask for."
-    return [*([TopInstances(self.k_train)] if self.k_train else []), *([CellDropout(self.cell_dropout)] if self.cell_dropout else []), *([EMA(self.ema)] if self.ema else [])]
+    return [*([TopInstances(self.k_train)] if self.k_train is not None else []), *([CellDropout(self.cell_dropout)] if self.cell_dropout else []), *([EMA(self.ema)] if self.ema else [])]
+
+@patch
+def check(self:MILClassifier,
+    shape:tuple[int, ...], # of a cell: (features,) or (3, h, w)
+):
+    "Build the network and the callbacks once; a `LymphoError` names what does not exist or cannot be."
+    self.callbacks()
+    make_model(torch.zeros(1, *shape), len(self.attributes), **self.model_args())
 
 @patch
 def learner(self:MILClassifier,
@@ -340,7 +348,7 @@ def learner(self:MILClassifier,
     valid = X.iloc[:0] if valid is None else valid
     table = pd.concat([X, valid])
     dls = bag_dataloaders(self._bags(), table, X.patient.tolist(), valid.patient.tolist(), self.bs, self.m, self.balanced, Augment(**self.augment) if self.augment is not None else None,
-                          tuple(self.attributes) or ('log_count',), find_device(self.device), self.seed)
+                          tuple(self.attributes), find_device(self.device), self.seed)
     torch.manual_seed(self.seed)
     learn = mil_learner(dls, cbs=self.callbacks(), loss_func=None if self.balanced else patient_loss(X.label), opt=dict(wd=self.wd), **self.model_args())
     learn.unfreeze()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HEADS', 'bag_table', 'with_images', 'BalancedMLP', 'image_model', 'LateFusion', 'logit_parts']
 
-# %% ../nbs/24_pooled.ipynb #8cef49ce
+# %% ../nbs/24_pooled.ipynb #f397061f
 import warnings
 from collections.abc import Callable
 
@@ -15,7 +15,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import ParameterGrid, StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -98,7 +99,7 @@ def image_model(
     if attributes: columns.append(('attributes', input_columns(*attributes), ['sex', 'age', 'count']))
     return Pipeline([('inputs', ColumnTransformer(columns)), ('scale', StandardScaler()), ('classifier', classifier.set_params(**params))])
 
-# %% ../nbs/24_pooled.ipynb #cb73623f
+# %% ../nbs/24_pooled.ipynb #b96be5de
 class LateFusion(ClassifierMixin, BaseEstimator):
     "A logistic model of the attributes and of what an image model says of patients it has not seen."
     def __init__(self,
@@ -107,7 +108,8 @@ class LateFusion(ClassifierMixin, BaseEstimator):
         n_inner=5, # folds for the answers about unseen patients
         n_repeats=3, # how often they are dealt; answers are averaged
         seed=0, # of the folds
-    ): self.image, self.attributes, self.n_inner, self.n_repeats, self.seed = image, attributes, n_inner, n_repeats, seed
+        grid=None, # parameters of the image model -> values to choose from
+    ): self.image, self.attributes, self.n_inner, self.n_repeats, self.seed, self.grid = image, attributes, n_inner, n_repeats, seed, grid
 
     def fit(self,
         X, # the table of with_images
@@ -115,9 +117,14 @@ class LateFusion(ClassifierMixin, BaseEstimator):
     ): # self, fitted
         "Fit the image model, and the fusion on its out-of-fold answers; a `LymphoError` where patients are too few for folds."
         y, self.classes_ = np.asarray(y, int), np.unique(y)
-        answers = np.mean([_out_of_fold(self.image, X, y, self.n_inner, self.seed + r) for r in range(self.n_repeats)], axis=0)
-        self.image_, self.columns_ = clone(self.image).fit(X, y), input_columns(*self.attributes).fit(X)
-        self.fusion_ = make_pipeline(StandardScaler(), LogisticRegression(class_weight='balanced')).fit(self._inputs(X, answers), y)
+        choices, self.columns_ = [clone(self.image).set_params(**p) for p in ParameterGrid(self.grid or {})], input_columns(*self.attributes).fit(X)
+        def fused(image):
+            answers = self._inputs(X, np.mean([_out_of_fold(image, X, y, self.n_inner, self.seed + r) for r in range(self.n_repeats)], axis=0))
+            fusion = make_pipeline(StandardScaler(), LogisticRegression(class_weight='balanced')).fit(answers, y)
+            return roc_auc_score(y, fusion.decision_function(answers)), fusion
+        fusions = [fused(c) for c in choices]
+        best = int(np.argmax([auc for auc, _ in fusions]))
+        self.image_, self.fusion_ = clone(choices[best]).fit(X, y), fusions[best][1]
         return self
 
     def _inputs(self, X, answers): return np.c_[answers, self.columns_.transform(X)]
