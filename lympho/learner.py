@@ -284,7 +284,7 @@ def together(
     except (ImportError, NameError): raise LymphoError('several processes need Hugging Face Accelerate', "pip install 'lympho[cluster]'") from None
     with learn.added_cbs(cb): yield
 
-# %% ../nbs/31_learner.ipynb #aff787ec
+# %% ../nbs/31_learner.ipynb #fec218ab
 class MILClassifier(ClassifierMixin, BaseEstimator):
     "Train on the bags of a store. `LymphoError` as in mil_learner and bag_dataloaders."
     def __init__(self,
@@ -294,7 +294,8 @@ class MILClassifier(ClassifierMixin, BaseEstimator):
         fusion='none', # see FUSIONS
         attributes=(), # inputs of the fusion, see input_columns
         encoder=None, # of crops, see make_model
-        hidden=0, # of features: width of their projection; 0: none
+        components=0, # of features: whitened principal components; 0: the features themselves
+        hidden=0, # of features: width of a layer that is learnt; 0: none
         dropout=0., # share of an embedding that is left out in training
         k_train=None, # cells of each bag that TopInstances trains on; None: all take part
         cell_dropout=0., # see CellDropout
@@ -319,11 +320,11 @@ class MILClassifier(ClassifierMixin, BaseEstimator):
 
     def _bags(self): return self.store if isinstance(self.store, Bags) else self.store.bags()
 
-# %% ../nbs/31_learner.ipynb #263c45c5
+# %% ../nbs/31_learner.ipynb #ffc66d4d
 @patch
 def model_args(self:MILClassifier) -> dict: # of make_model
     "What the network is made from."
-    keys = 'pooling fusion encoder hidden dropout pool max_forward max_backward'.split()
+    keys = 'pooling fusion encoder components hidden dropout pool max_forward max_backward'.split()
     return {k:getattr(self, k) for k in keys}
 
 @patch

@@ -19,36 +19,50 @@ from .core import LymphoError
 from .encoders import make_encoder
 from .pooling import POOLINGS, Pooling, make_pooling
 
-# %% ../nbs/30_models.ipynb #6606056f
+# %% ../nbs/30_models.ipynb #3322bd57
 class FeatureEncoder(nn.Module):
-    "Standardise features of cells and, if wanted, project them: a linear layer and ReLU."
+    "Standardise features of cells; project them, if wanted, on whitened principal components, then by a linear layer and ReLU."
     def __init__(self,
         n_features:int, # of a cell
-        hidden:int=0, # width of the projection; 0: none
+        components:int=0, # principal components; 0: the features themselves
+        hidden:int=0, # width of the layer that is learnt; 0: none
         dropout:float=0., # share of the embedding that is left out in training
     ):
         super().__init__()
+        if components > n_features: raise LymphoError(f'{components} components of {n_features} features', 'take fewer')
         self.register_buffer('mean', torch.zeros(n_features))
         self.register_buffer('scale', torch.ones(n_features))
-        self.d = hidden or n_features
-        self.project = nn.Sequential(nn.Linear(n_features, hidden), nn.ReLU()) if hidden else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
-
-    def fit(self,
-        bags:Bags, # of features (N, n_features): those of training
-    ) -> 'FeatureEncoder': # itself
-        "Take mean and standard deviation of the cells of `bags`; a feature without any keeps its scale."
-        x = bags.values.float()
-        sd, mean = torch.std_mean(x, 0, correction=0)
-        self.mean.copy_(mean)
-        self.scale.copy_(torch.where(sd > 0, 1/sd, 1))
-        return self
+        self.register_buffer('basis', torch.eye(components, n_features) if components else None)
+        n = components or n_features
+        self.d, self.layer, self.dropout = hidden or n, nn.Linear(n, hidden) if hidden else None, nn.Dropout(dropout)
 
     def forward(self,
         x:Tensor, # (n, n_features) of any float type
     ) -> Tensor: # (n, d) float32
         "Embed cells."
-        return self.dropout(self.project((x.float() - self.mean)*self.scale))
+        def scaled(x, w, b=0): return F.linear(x, w*self.scale, b - (w*self.scale) @ self.mean)
+        x, layer = x.float(), self.layer
+        if self.basis is not None: x = scaled(x, self.basis)
+        elif layer is None: x = (x - self.mean)*self.scale
+        if layer is not None: x = (scaled(x, layer.weight, layer.bias) if self.basis is None else layer(x)).relu()
+        return self.dropout(x)
+
+# %% ../nbs/30_models.ipynb #53baddab
+@patch
+def fit(self:FeatureEncoder,
+    bags:Bags, # of features (N, n_features): those of training
+) -> FeatureEncoder: # itself
+    "Take scale and components from the cells of `bags`; a feature that does not vary keeps its scale, a component that does not stays out."
+    x = bags.values.float()
+    sd, mean = torch.std_mean(x, 0, correction=0)
+    self.mean.copy_(mean)
+    self.scale.copy_(torch.where(sd > 0, 1/sd, 1))
+    if self.basis is None: return self
+    z = (x - self.mean)*self.scale
+    var, axes = torch.linalg.eigh(z.T @ z/len(z))
+    var, axes = var.flip(0)[:len(self.basis), None], axes.T.flip(0)[:len(self.basis)]
+    self.basis.copy_(torch.where(var > 1e-6*len(axes.T), axes*var.clamp(min=1e-12).rsqrt(), 0))
+    return self
 
 # %% ../nbs/30_models.ipynb #41701026
 class CropEncoder(nn.Module):
@@ -237,12 +251,12 @@ def pixel_logits(self:MILModel,
     if not (self.first and hasattr(self.encoder, 'maps')): raise LymphoError('this model has no pixel logits', 'use a CropEncoder and a pooling of scores')
     return F.conv2d(self.encoder.maps(x).float(), self.head.weight[:, :, None, None], self.head.bias).squeeze(1)
 
-# %% ../nbs/30_models.ipynb #bd48f66e
-def _encoder(sample, encoder, hidden, dropout):
+# %% ../nbs/30_models.ipynb #5b031a9b
+def _encoder(sample, encoder, components, hidden, dropout):
     "The encoder for cells like `sample`."
     if isinstance(encoder, nn.Module): return encoder
     if sample.ndim==4: return CropEncoder(encoder or 'efficientnet_lite0', dropout=dropout)
-    if encoder is None: return FeatureEncoder(sample.shape[1], hidden, dropout)
+    if encoder is None: return FeatureEncoder(sample.shape[1], components, hidden, dropout)
     raise LymphoError(f'encoder {encoder!r} for bags of features', 'leave it out, or give bags of crops')
 
 def _pooling(name, d, pool):
@@ -256,7 +270,8 @@ def make_model(
     pooling:str='mean', # see POOLINGS
     fusion:str='none', # see FUSIONS
     encoder:str|nn.Module|None=None, # of crops: a name for make_encoder; None: EfficientNet-Lite0. Features need none
-    hidden:int=0, # of features: width of their projection; 0: none
+    components:int=0, # of features: whitened principal components; 0: the features themselves
+    hidden:int=0, # of features: width of a layer that is learnt; 0: none
     dropout:float=0., # share of an embedding that is left out in training
     pool:dict|None=None, # parameters of the pooling
     max_forward:int=512, # cells encoded at a time without gradient
@@ -265,7 +280,7 @@ def make_model(
     "A model from the names of its parts; a `LymphoError` names one that does not exist or does not fit."
     if fusion not in FUSIONS: raise LymphoError(f'no fusion is called {fusion!r}', f'there are {", ".join(FUSIONS)}')
     if fusion!='none' and not n_inputs: raise LymphoError(f'fusion {fusion!r} without attributes', 'give attributes, or fusion none')
-    encoder = _encoder(sample, encoder, hidden, dropout)
+    encoder = _encoder(sample, encoder, components, hidden, dropout)
     return MILModel(encoder, _pooling(pooling, encoder.d, pool), FUSIONS[fusion](n_inputs), max_forward, max_backward)
 
 # %% ../nbs/30_models.ipynb #5b8608e4
