@@ -76,13 +76,13 @@ class Recipe:
         if (self.encoder is None)!=(self.family=='clinical'): refuse(f'a {self.family} recipe with encoder {self.encoder!r}', 'pooled and mil recipes need one, clinical ones have none')
         if self.family!='mil': self.check()
 
-# %% ../nbs/32_crossval.ipynb #ded62bcd
+# %% ../nbs/32_crossval.ipynb #029d8f66
 @patch
 def check(self:Recipe):
     "Build the model with every setting of the grid; a `LymphoError` names what does not exist or cannot be."
     for choice in ParameterGrid(self.grid):
         model = FAMILIES[self.family](self, 0, self.params | choice, None)
-        if self.family=='mil': model.check((3, self.crop, self.crop) if not self.frozen else (8,))
+        if self.family=='mil': model.check((3, self.crop, self.crop) if not self.frozen else (4096,))
 
 # %% ../nbs/32_crossval.ipynb #d1248b73
 @patch
