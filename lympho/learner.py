@@ -355,7 +355,7 @@ def learner(self:MILClassifier,
     learn.unfreeze()
     return learn
 
-# %% ../nbs/31_learner.ipynb #a388af76
+# %% ../nbs/31_learner.ipynb #5e5f351c
 @patch
 def train(self:MILClassifier,
     learn:MILLearner, # as learner gives it
@@ -377,6 +377,18 @@ def fit(self:MILClassifier,
         learn = self.learner(X.assign(label=pd.array(y, dtype='Int64')))
         self.train(learn)
     self.model_, self.clinical_ = get_model(learn.model).eval(), learn.dls.clinical
+    self.cell_ = tuple(learn.dls.train.bags.values.shape[1:])
+    return self
+
+@patch
+def restore(self:MILClassifier,
+    state:dict, # of model_
+) -> MILClassifier: # itself, fitted once more
+    "Build the network anew with the tensors of `state`; a `LymphoError` where they are of another recipe."
+    encoder = CropEncoder(self.encoder or 'efficientnet_lite0', 'random', dropout=self.dropout) if len(self.cell_)==3 else None
+    self.model_ = make_model(torch.zeros(1, *self.cell_), len(self.attributes), **(self.model_args() | {'encoder':encoder})).eval()
+    try: self.model_.load_state_dict(state)
+    except RuntimeError as e: raise LymphoError(f'these are weights of another recipe ({" ".join(str(e).split())[:120]})', 'fit again, or restore the folder') from None
     return self
 
 @patch
