@@ -254,7 +254,7 @@ def constraints(repo: Repo):
 def requirements(repo: Repo):
     "Every package that a module imports is required in settings.ini, not just there by the grace of another."
     required = [Requirement(r).name for r in repo.settings["requirements"].split()]
-    optional = {Requirement(r).name for r in repo.settings["bench_requirements"].split()}
+    optional = {Requirement(r).name for extra in ("bench", "cluster") for r in repo.settings[f"{extra}_requirements"].split()}
     provided = {f.parts[0].removesuffix(".py") for name in required for f in distribution(name).files or []}
     for stem, path in repo.modules.items():
         nodes = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, (ast.Import, ast.ImportFrom))]

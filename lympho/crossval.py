@@ -306,11 +306,11 @@ def _finish(run, folder):
         for p in folder.glob('parts-*'): shutil.rmtree(p)
     return run
 
-# %% ../nbs/32_crossval.ipynb #28eb72e5
+# %% ../nbs/32_crossval.ipynb #3c2e914d
 def _fan_out(jobs, n_jobs, dask):
     "Results of `jobs` in their order: by processes of this machine, or by the workers of a dask cluster."
     if dask is None: return Parallel(n_jobs, return_as='generator')(jobs)
-    try: from dask.distributed import Client
+    try: from distributed import Client
     except ImportError: raise LymphoError('a dask cluster needs dask.distributed', "pip install 'lympho[cluster]'") from None
     try: client = Client(dask, timeout=10)
     except (OSError, ValueError) as e: raise LymphoError(f'no dask scheduler answers at {dask} ({e})', 'start one with `dask scheduler`, and give the address that it prints') from None

@@ -355,7 +355,7 @@ def learner(self:MILClassifier,
     learn.unfreeze()
     return learn
 
-# %% ../nbs/31_learner.ipynb #5e5f351c
+# %% ../nbs/31_learner.ipynb #7ccdbafd
 @patch
 def train(self:MILClassifier,
     learn:MILLearner, # as learner gives it
@@ -380,6 +380,7 @@ def fit(self:MILClassifier,
     self.cell_ = tuple(learn.dls.train.bags.values.shape[1:])
     return self
 
+# %% ../nbs/31_learner.ipynb #8f7c2718
 @patch
 def restore(self:MILClassifier,
     state:dict, # of model_
