@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['FAMILIES', 'FUSIONS', 'RECIPES', 'BASELINE', 'Recipe', 'find_recipe', 'recipe_store', 'recipe_table', 'recipe_model',
-           'one_thread', 'rows_of', 'fit_model', 'predict_fold', 'Run', 'crossval', 'leaderboard', 'score_table']
+           'one_thread', 'rows_of', 'fit_model', 'predict_fold', 'Run', 'run_folds', 'crossval', 'leaderboard',
+           'score_table']
 
 # %% ../nbs/32_crossval.ipynb #ecf2ae5f
 import inspect
@@ -290,11 +291,11 @@ def _resume(folder, recipe, cohort, folds, force):
     write_table(folder/'folds.csv', folds)
     write_text(folder/'recipe.json', recipe.to_json())
 
-# %% ../nbs/32_crossval.ipynb #e20b502d
-def _part(path, *args):
-    "The part at `path`, made if it is not there; without a path it is only made."
+# %% ../nbs/32_crossval.ipynb #650e2d8f
+def _part(path, predict, *args):
+    "The part at `path`, made by `predict` if it is not there; without a path it is only made."
     if path and path.is_file(): return _read_predictions(path)
-    part = predict_fold(*args)
+    part = predict(*args)
     if path: write_table(path, part)
     return part
 
@@ -306,7 +307,7 @@ def _finish(run, folder):
         for p in folder.glob('parts-*'): shutil.rmtree(p)
     return run
 
-# %% ../nbs/32_crossval.ipynb #3c2e914d
+# %% ../nbs/32_crossval.ipynb #ff6badf0
 def _fan_out(jobs, n_jobs, dask):
     "Results of `jobs` in their order: by processes of this machine, or by the workers of a dask cluster."
     if dask is None: return Parallel(n_jobs, return_as='generator')(jobs)
@@ -315,6 +316,23 @@ def _fan_out(jobs, n_jobs, dask):
     try: client = Client(dask, timeout=10)
     except (OSError, ValueError) as e: raise LymphoError(f'no dask scheduler answers at {dask} ({e})', 'start one with `dask scheduler`, and give the address that it prints') from None
     with client, parallel_config('dask'): return Parallel(n_jobs)(jobs)
+
+# %% ../nbs/32_crossval.ipynb #bd84136f
+def run_folds(
+    predict, # such as predict_fold, of a module
+    cohort:Cohort, # labelled and unlabelled patients
+    recipe:Recipe, # what to fit
+    folds:pd.DataFrame, # see make_folds
+    parts:Path|None=None, # folder of the folds that are done; None: nowhere
+    n_jobs:int=1, # folds run at a time; -1: one a core
+    dask:str|None=None, # address of a dask scheduler whose workers see the same files; None: this machine
+) -> pd.DataFrame: # what predict gives, fold after fold
+    "Run `predict` on every outer fold that is not done yet."
+    recipe.check()
+    store = recipe_store(cohort, recipe)
+    table, todo = recipe_table(cohort, recipe, store), [(r, k) for r in range(recipe.n_repeats) for k in range(recipe.n_folds)]
+    jobs = (delayed(_part)(parts and parts/f'{r}-{k}.csv', predict, recipe, table, folds, r, k, store) for r, k in todo)
+    return pd.concat(progress(_fan_out(jobs, n_jobs, dask), recipe.name, len(todo)), ignore_index=True)
 
 def crossval(
     cohort:Cohort, # its labelled patients are used
@@ -325,18 +343,14 @@ def crossval(
     dask:str|None=None, # address of a dask scheduler whose workers see the same files; None: this machine
 ) -> Run: # finished, and saved if a folder is given
     "Judge `recipe` on `cohort` by its folds; a `LymphoError` where folds cannot be made or `folder` holds something else."
-    whole, cohort = cohort, cohort.labelled
-    folds = make_folds(cohort.patients, recipe.n_repeats, recipe.n_folds, recipe.n_inner, recipe.seed)
+    labelled = cohort.labelled
+    folds = make_folds(labelled.patients, recipe.n_repeats, recipe.n_folds, recipe.n_inner, recipe.seed)
     folder, parts = folder and Path(folder).absolute(), None
     if folder:
-        if run := _resume(folder, recipe, cohort, folds, force): return run
-        parts = folder/f'parts-{digest(asdict(recipe), folds, cohort.digest)}'
-    recipe.check()
-    store = recipe_store(whole, recipe)
-    table, todo = recipe_table(whole, recipe, store), [(r, k) for r in range(recipe.n_repeats) for k in range(recipe.n_folds)]
-    jobs = (delayed(_part)(parts and parts/f'{r}-{k}.csv', recipe, table, folds, r, k, store) for r, k in todo)
-    predictions = pd.concat(progress(_fan_out(jobs, n_jobs, dask), recipe.name, len(todo)), ignore_index=True)
-    return _finish(Run(recipe, folds, predictions, _info(cohort, recipe, folds, predictions)), folder)
+        if run := _resume(folder, recipe, labelled, folds, force): return run
+        parts = folder/f'parts-{digest(asdict(recipe), folds, labelled.digest)}'
+    predictions = run_folds(predict_fold, cohort, recipe, folds, parts, n_jobs, dask)
+    return _finish(Run(recipe, folds, predictions, _info(labelled, recipe, folds, predictions)), folder)
 
 # %% ../nbs/32_crossval.ipynb #4aef66aa
 def leaderboard(
