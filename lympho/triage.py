@@ -8,7 +8,7 @@ __all__ = ['predict_inner', 'inner_predictions', 'Calibration', 'calibrate', 'ca
            'triage_scores', 'plot_reliability', 'net_benefit', 'plot_decision', 'plot_tradeoff', 'min_positives',
            'by_prevalence']
 
-# %% ../nbs/41_triage.ipynb #42496cc5
+# %% ../nbs/41_triage.ipynb #9943bceb
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from sklearn.metrics import brier_score_loss
 
 from .clinical import decision_logit
 from .cohort import Cohort
-from .core import BLUE, GREY, ORANGE, LymphoError, digest, plot_style, rng, seed_of, write_table
+from .core import BLUE, GREY, ORANGE, LymphoError, digest, plot_style, seed_of, write_table
 from .crossval import Run, fit_model, one_thread, rows_of, run_folds
 from .splits import inner_splits, make_folds, split
 
