@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Fitted', 'networks', 'fit', 'submission']
 
-# %% ../nbs/33_fitting.ipynb #97bfe944
+# %% ../nbs/33_fitting.ipynb #36ceed54
 import json
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,6 +19,7 @@ from .clinical import decision_logit
 from .cohort import Cohort
 from .core import LymphoError, atomic, digest, environment, seed_of, write_json, write_table, write_text
 from .crossval import Recipe, fit_model, one_thread, recipe_store, recipe_table
+from .pooled import bag_table, with_images
 from .splits import make_folds, split
 
 # %% ../nbs/33_fitting.ipynb #2d1520c6
@@ -53,10 +54,10 @@ def fit(
 
 def _made_with(store): return None if store is None else json.loads(json.dumps(store.recipe))
 
-# %% ../nbs/33_fitting.ipynb #24573ab5
+# %% ../nbs/33_fitting.ipynb #0fe8558e
 @contextmanager
 def _seeing(model, store):
-    "Give the networks of `model` the cells of `store` for a while."
+    "Give the networks of `model` other cells for a while."
     nets = networks(model)
     before = [n.store for n in nets]
     for n in nets: n.store = store
@@ -72,11 +73,22 @@ def predict(self:Fitted,
     "What the model says of patients; a `LymphoError` where there is none, or where their cells were encoded by other weights."
     store = recipe_store(cohort, self.recipe)
     if (made := _made_with(store))!=self.info['store']: raise LymphoError(f'cells made with {made}, the model was fitted with {self.info["store"]}', 'take the same weights of the encoder, or fit again')
-    table = recipe_table(cohort, self.recipe, store)
-    if unlabelled: table = table[table.label.isna()]
-    if table.empty: raise LymphoError(f'{cohort.name} has no {"unlabelled " if unlabelled else ""}patient', 'give a cohort with patients to predict')
-    with one_thread(), _seeing(self.model, store) as model: logit = decision_logit(model, table.reset_index(drop=True))
-    return pd.DataFrame({'patient':table.patient.to_numpy(), 'logit':logit.round(6), 'called':(logit > 0).astype(int)})
+    rows = cohort.patients[cohort.patients.label.isna()] if unlabelled else cohort.patients
+    if rows.empty: raise LymphoError(f'{cohort.name} has no {"unlabelled " if unlabelled else ""}patient', 'give a cohort with patients to predict')
+    if store is None: return self.predict_bags(None, rows)
+    from lympho.bags import Bags
+    return self.predict_bags(Bags(store.as_tensor(store.values), store.offsets, store.patients), rows)
+
+@patch
+def predict_bags(self:Fitted,
+    bags, # Bags with ids, as the recipe reads them, of all these patients or more; None for clinical recipes
+    patients:pd.DataFrame, # the table `patients`
+) -> pd.DataFrame: # patient, logit, called (1 above logit 0, else 0)
+    "What the model says of patients with these cells; a `LymphoError` names one without a bag."
+    table = patients.reset_index(drop=True)
+    if self.recipe.family=='pooled': table = with_images(table, bag_table(bags.values.numpy(), bags.offsets.numpy(), bags.ids))
+    with one_thread(), _seeing(self.model, bags) as model: logit = decision_logit(model, table)
+    return pd.DataFrame({'patient':table.patient, 'logit':logit.round(6), 'called':(logit > 0).astype(int)})
 
 # %% ../nbs/33_fitting.ipynb #834e3ac1
 _TRUSTED = ('lympho.', 'numpy.', 'sklearn.', 'scipy.', 'xgboost.')

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['scores', 'bootstrap_weights', 'weighted_scores', 'is_hard', 'evaluate', 'delong', 'corrected_ttest', 'compare',
-           'roc_band', 'format_interval']
+           'roc_band', 'pr_band', 'format_interval']
 
 # %% ../nbs/10_metrics.ipynb #e0856540
 import re
@@ -230,14 +230,32 @@ def _by_fold(predictions, metric, threshold):
         raise LymphoError(f"fold {fold} of repeat {repeat} has no {metric}: a class is missing", "use fewer folds or another metric")
     return each[metric]
 
-# %% ../nbs/10_metrics.ipynb #4bb335db
-def _roc(label, logit, weight, grid):
-    "True positive rate (draws, grid) at each false positive rate of `grid`."
+# %% ../nbs/10_metrics.ipynb #1e2f1d5c
+def _cumulated(label, logit, weight):
+    "Reactive and tumoral weight (draws, thresholds) at and above each distinct logit, from the highest down."
     order = np.argsort(-logit, kind='stable')
     last = np.flatnonzero(np.diff(logit[order], append=-np.inf))
-    fpr, tpr = (np.cumsum(weight[:, order]*(label[order] == c), axis=1)[:, last] for c in (0, 1))
-    return np.stack([np.interp(grid, np.r_[0, f/f[-1]], np.r_[0, t/t[-1]]) for f, t in zip(fpr, tpr)])
+    return (np.cumsum(weight[:, order]*(label[order] == c), axis=1)[:, last] for c in (0, 1))
 
+def _roc(label, logit, weight, grid):
+    "True positive rate (draws, grid) at each false positive rate of `grid`."
+    return np.stack([np.interp(grid, np.r_[0, f/f[-1]], np.r_[0, t/t[-1]]) for f, t in zip(*_cumulated(label, logit, weight))])
+
+def _precision(label, logit, weight, grid):
+    "Precision (draws, grid) at the first threshold that reaches each recall of `grid`."
+    fp, tp = _cumulated(label, logit, weight)
+    at = np.stack([np.searchsorted(t/t[-1], grid - 1e-12) for t in tp])
+    return np.take_along_axis(tp, at, 1)/np.maximum(np.take_along_axis(tp + fp, at, 1), 1e-12)
+
+def _band(predictions, curve, grid, resamples, seed):
+    "Mean over repeats, low and high of a curve over `grid`."
+    label, logit = _by_patient(predictions)
+    if label.nunique() < 2: raise LymphoError("all patients are of one class", "a curve needs reactive and tumoral ones")
+    label, weight = label.to_numpy(int), bootstrap_weights(label, resamples, seed)
+    mean, drawn = (sum(curve(label, o, w, grid) for o in logit.to_numpy().T)/logit.shape[1] for w in (np.ones((1, len(label))), weight))
+    return mean[0], *np.quantile(drawn, [.025, .975], axis=0)
+
+# %% ../nbs/10_metrics.ipynb #c8663e73
 def roc_band(
     predictions:pd.DataFrame, # as for evaluate
     points:int=101, # number of false positive rates, evenly from 0 to 1
@@ -245,12 +263,18 @@ def roc_band(
     seed:int=0, # of the draws
 ) -> pd.DataFrame: # fpr, tpr (mean over repeats), low and high (95% at each fpr)
     "Mean ROC curve with a pointwise band over bootstrapped patients. Raises `LymphoError` where a class is missing."
-    label, logit = _by_patient(predictions)
-    if label.nunique() < 2: raise LymphoError("all patients are of one class", "a ROC curve needs reactive and tumoral ones")
-    label, grid, weight = label.to_numpy(int), np.linspace(0, 1, points), bootstrap_weights(label, resamples, seed)
-    mean, drawn = (sum(_roc(label, o, w, grid) for o in logit.to_numpy().T)/logit.shape[1] for w in (np.ones((1, len(label))), weight))
-    low, high = np.quantile(drawn, [.025, .975], axis=0)
-    return pd.DataFrame({'fpr':grid, 'tpr':mean[0], 'low':low, 'high':high})
+    grid = np.linspace(0, 1, points)
+    return pd.DataFrame(dict(zip(('fpr', 'tpr', 'low', 'high'), (grid, *_band(predictions, _roc, grid, resamples, seed)))))
+
+def pr_band(
+    predictions:pd.DataFrame, # as for evaluate
+    points:int=100, # number of recalls, evenly from 1/points to 1
+    resamples:int=2000, # draws of patients
+    seed:int=0, # of the draws
+) -> pd.DataFrame: # recall, precision (mean over repeats), low and high (95% at each recall)
+    "Mean precision-recall curve with a pointwise band over bootstrapped patients. Raises `LymphoError` where a class is missing."
+    grid = np.linspace(1/points, 1, points)
+    return pd.DataFrame(dict(zip(('recall', 'precision', 'low', 'high'), (grid, *_band(predictions, _precision, grid, resamples, seed)))))
 
 # %% ../nbs/10_metrics.ipynb #87f7adac
 def format_interval(
