@@ -6,14 +6,14 @@
 __all__ = ['DISCLAIMER', 'plot_scores', 'plot_roc', 'figure_html', 'table_html', 'page', 'protocol', 'report', 'write_report',
            'strata', 'shortcuts', 'invariance', 'plot_pr', 'cards', 'run_report']
 
-# %% ../nbs/42_report.ipynb #f4c94ed0
+# %% ../nbs/42_report.ipynb #8a8f4c57
 import base64
 import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fastcore.xml import FT, H1, H2, Body, Div, Figcaption, Figure, Head, Html, Img, Main, Meta, NotStr, P, Style, Title, to_xml
+from fastcore.xml import FT, H1, H2, H3, Body, Dd, Div, Dl, Dt, Figcaption, Figure, Head, Html, Img, Main, Meta, NotStr, P, Style, Title, to_xml
 from scipy.special import logit as logit_of
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
@@ -67,14 +67,14 @@ def plot_roc(
     ax.legend(loc='lower right')
     return ax
 
-# %% ../nbs/42_report.ipynb #48c891dd
+# %% ../nbs/42_report.ipynb #10af73ad
 _CSS = '''
 :root { color-scheme: light dark; --line:#8886; --soft:#8881 }
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 } main { max-width: 74rem; margin: auto; padding: 1rem 1.25rem 3rem }
 h1 { line-height: 1.2 } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line) } .note { border-left: 4px solid #D55E00; padding: .3rem .9rem; background: var(--soft) }
 .scroll { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums } figcaption, .caption { font-style: italic; max-width: 60rem; margin-bottom: .4rem }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap } th:first-child, td:first-child { text-align: left }
-td.text { text-align: left; white-space: normal } figure { margin: 1.2rem 0 } img { max-width: 100%; height: auto; background: #fff; border-radius: 4px }
+td.text { text-align: left; white-space: normal } dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .3rem 1rem } dt { font-weight: 600 } dd { margin: 0; overflow-wrap: anywhere } figure { margin: 1.2rem 0 } img { max-width: 100%; height: auto; background: #fff; border-radius: 4px }
 '''
 
 # %% ../nbs/42_report.ipynb #2dfaafc6
@@ -205,7 +205,7 @@ def invariance(
         rows[name] = {'largest change':np.abs(d).max(), 'mean change':np.abs(d).mean(), 'called otherwise':((said.logit + d > 0) != (said.logit > 0)).mean()}
     return pd.DataFrame(rows).T.rename_axis('change')
 
-# %% ../nbs/42_report.ipynb #c74493e5
+# %% ../nbs/42_report.ipynb #9f584387
 def plot_pr(
     run:Run, # whose curve has a band
     baseline:Run|None=None, # whose curve is drawn beside
@@ -231,16 +231,16 @@ def cards(
 ) -> dict[str, dict[str, str]]: # 'Model card' and 'Data card': what -> words
     "Model card and data card of a run, from what is known about it."
     r, c = run.recipe, run.info['cohort']
-    age, count = (cohort.labelled.patients[k].quantile([0, .5, 1]) for k in ('age', 'count'))
+    age, count = (cohort.labelled.patients[k].quantile([.05, .5, .95]) for k in ('age', 'count'))
     eye = 'none; attributes only' if not r.encoder else f'{r.encoder}, {"frozen, stages " + ", ".join(map(str, r.levels)) if r.frozen else "trained along"}, on the central {r.crop} pixels'
     return {'Model card':{'recipe':f'{r.name}: {r.family}, {r.kind}', 'images':eye, 'fusion':f'{r.fusion}{" with " + ", ".join(r.attributes) if r.attributes else ""}',
                           'fixed':str(r.params or 'defaults'), 'chosen on inner folds':str(r.grid or 'nothing'), 'intended use':'research on whom to refer to flow cytometry',
                           'not for':'diagnosis, children, cells other than lymphocytes, scanners or stains unlike those of the cohort'},
             'Data card':{'cohort':f'{c["name"]}, digest {c["digest"]}', 'patients':f'{c["patients"]} labelled, {c["tumoral"]} of them tumoral', 'cells':str(c['cells']),
-                         'age':f'{age[0]:.0f} to {age[1]:.0f} years, median {age[.5]:.0f}', 'count':f'{count[0]:.1f} to {count[1]:.0f} × 10⁹/L, median {count[.5]:.1f}',
+                         'age':f'median {age[.5]:.0f} years, nine in ten from {age[.05]:.0f} to {age[.95]:.0f}', 'count':f'median {count[.5]:.1f} × 10⁹/L, nine in ten from {count[.05]:.1f} to {count[.95]:.0f}',
                          'blank and imputed':', '.join(f'{n} {k}' for k, n in c['blanks'].items() if n) or 'none'}}
 
-# %% ../nbs/42_report.ipynb #78c2018f
+# %% ../nbs/42_report.ipynb #5f2532e4
 def _calibration(run, inner):
     "Sections on calibration and referral."
     try: answers = triage(run, inner, .05)
@@ -266,13 +266,13 @@ def run_report(
     if run.info['cohort']['digest']!=cohort.labelled.digest: raise LymphoError(f'the run was made on another cohort than {cohort.name}', 'give the cohort of the run')
     runs = [r for r in (baseline, run) if r is not None and (r is run or r.recipe.name!=run.recipe.name)]
     env = pd.DataFrame({'version':run.info['environment']}).rename_axis('what')
-    facts = [table_html(pd.DataFrame({'':card}).rename_axis(name), name) for name, card in cards(run, cohort).items()]
+    facts = [x for name, card in cards(run, cohort).items() for x in (H3(name), Dl(*[e for k, v in card.items() for e in (Dt(k), Dd(v))]))]
     return page(f'lympho: {run.recipe.name} on {cohort.name}', P(DISCLAIMER, cls='note'), P(protocol(run)),
         H2('Results'), table_html(leaderboard(runs), f'Mean [95% interval]; hard: count at most 7.7 × 10⁹/L. The last columns compare with {BASELINE} (corrected resampled t).'),
         figure_html(plot_roc(run, baseline), 'ROC curve with its 95% band.', f'ROC curve of {run.recipe.name}; the table above holds the area.'),
         figure_html(plot_pr(run, baseline), 'Precision and recall with the 95% band.', f'Precision and recall of {run.recipe.name}.'),
         H2('Calibration'), *(_calibration(run, inner) if inner is not None else [P('Not assessed: no inner predictions were made.')]),
         H2('For whom'), table_html(strata(run, cohort), 'Scores by sex, age and count at logit 0, with 95% intervals.'),
-        H2('Shortcuts'), table_html(shortcuts(run, cohort).round(2), 'What is not biology: how far it would get alone, and whether the logit goes with it inside the classes.'),
+        H2('Shortcuts'), table_html(shortcuts(run, cohort).round(3), 'What is not biology: how far it would get alone, and whether the logit goes with it inside the classes.'),
         *([table_html(moved.round(4), 'The model fitted on all patients, asked again after a change that should not matter (half of the cells: should matter little).')] if moved is not None else []),
         H2('Cards'), *facts, H2('Made with'), table_html(env, f"Cohort {run.info['cohort']['digest']}, folds {run.info['folds']['digest']}, predictions {run.info['predictions']}."))
