@@ -10,7 +10,7 @@ READY  := $(PLACE)-$(word 2,$(KEYS))
 ONE    := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test docs quarto lab export readme refresh hooks lock clean
+.PHONY: help setup run test gpu docs quarto lab export readme refresh hooks lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,11 @@ run: $(READY) ## run `lympho demo`; COHORT=folder takes that cohort instead of a
 
 test: $(READY) ## run every check; CHECK='drift ruff' just these, FLAGS='slow data' the flagged cells too
 	@$(ONE) $(BIN)/python .ci/checks.py --flags '$(FLAGS)' $(CHECK)
+
+gpu: $(READY) ## run all that needs a GPU on COHORT=folder: flagged cells, the benchmark, end-to-end recipes
+	@LYMPHO_DATA='$(abspath $(or $(COHORT),$(error name the cohort: make gpu COHORT=folder)))' $(BIN)/python .ci/checks.py --flags 'cuda slow data' notebooks
+	@$(BIN)/lympho bench '$(COHORT)'
+	@for r in top1 top5 top10 topbottom5 topbottom10 mean custom; do $(BIN)/lympho crossval '$(COHORT)' --recipe crops-$$r --jobs 1 || exit 1; done
 
 docs: quarto $(READY) readme ## render the site into _docs; needs Quarto
 	@PATH="$(CURDIR)/$(BIN):$$PATH" nbdev_docs
