@@ -99,7 +99,7 @@ def image_model(
     if attributes: columns.append(('attributes', input_columns(*attributes), ['sex', 'age', 'count']))
     return Pipeline([('inputs', ColumnTransformer(columns)), ('scale', StandardScaler()), ('classifier', classifier.set_params(**params))])
 
-# %% ../nbs/24_pooled.ipynb #b96be5de
+# %% ../nbs/24_pooled.ipynb #5a54ed8c
 class LateFusion(ClassifierMixin, BaseEstimator):
     "A logistic model of the attributes and of what an image model says of patients it has not seen."
     def __init__(self,
@@ -118,16 +118,16 @@ class LateFusion(ClassifierMixin, BaseEstimator):
         "Fit the image model, and the fusion on its out-of-fold answers; a `LymphoError` where patients are too few for folds."
         y, self.classes_ = np.asarray(y, int), np.unique(y)
         choices, self.columns_ = [clone(self.image).set_params(**p) for p in ParameterGrid(self.grid or {})], input_columns(*self.attributes).fit(X)
-        def fused(image):
-            answers = self._inputs(X, np.mean([_out_of_fold(image, X, y, self.n_inner, self.seed + r) for r in range(self.n_repeats)], axis=0))
-            fusion = make_pipeline(StandardScaler(), LogisticRegression(class_weight='balanced')).fit(answers, y)
-            return roc_auc_score(y, fusion.decision_function(answers)), fusion
-        fusions = [fused(c) for c in choices]
-        best = int(np.argmax([auc for auc, _ in fusions]))
-        self.image_, self.fusion_ = clone(choices[best]).fit(X, y), fusions[best][1]
+        answers = [np.mean([_out_of_fold(c, X, y, self.n_inner, self.seed + r) for r in range(self.n_repeats)], axis=0) for c in choices]
+        best = int(np.argmax([roc_auc_score(y, a) for a in answers]))
+        self.image_, self.trust_ = clone(choices[best]).fit(X, y), 1
+        self.fusion_ = self._fuse(X, answers[best], y)
+        if self.fusion_[1].coef_[0, 0] < 0: self.trust_, self.fusion_ = 0, self._fuse(X, 0*answers[best], y)
         return self
 
-    def _inputs(self, X, answers): return np.c_[answers, self.columns_.transform(X)]
+    def _inputs(self, X, answers): return np.c_[self.trust_*answers, self.columns_.transform(X)]
+
+    def _fuse(self, X, answers, y): return make_pipeline(StandardScaler(), LogisticRegression(class_weight='balanced')).fit(self._inputs(X, answers), y)
 
     def decision_function(self,
         X, # the table of with_images
