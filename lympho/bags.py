@@ -114,7 +114,7 @@ def _draw(at, n, m, generator):
     rank = np.arange(len(at)) - np.repeat(n.cumsum() - n, n)
     return at[np.sort(order[rank < m])], np.minimum(n, m)
 
-# %% ../nbs/21_bags.ipynb #b9d4e712
+# %% ../nbs/21_bags.ipynb #12ff4200
 @patch
 def take(self:Bags,
     which:int|str|slice|list|np.ndarray|torch.Tensor, # numbers, identifiers, a slice or a mask
@@ -140,8 +140,8 @@ def sample(self:Bags,
 @patch
 def keep(self:Bags,
     mask:np.ndarray, # (N,) bool; on the CPU, so that a GPU need not wait
-) -> Bags: # of those cells; a `LymphoError` names a patient who has none left
-    "Some cells of each bag."
+) -> Bags: # of those cells
+    "Some cells of each bag; a `LymphoError` names a patient who has none left."
     n = np.add.reduceat(np.asarray(mask, np.int64), self._off[:-1])
     if (n==0).any(): raise LymphoError(f'{self._name((n==0).argmax())} has no cell left', 'keep at least one')
     return Bags._of(_gather(self.values, np.flatnonzero(mask)), np.append(0, n.cumsum()), self.ids)

@@ -61,7 +61,7 @@ def find_device(
     if device.type=='cuda' and (device.index or 0) >= n: raise LymphoError(f'{device} was asked for, but torch sees {n} GPUs', 'install torch for CUDA and its driver, or take cpu')
     return device
 
-# %% ../nbs/31_learner.ipynb #6893f612
+# %% ../nbs/31_learner.ipynb #dcc813ee
 class StopOnNaN(Callback):
     "Stop at a loss that is not a finite number, and say whose batch it was."
     order, run_valid = 55, False
@@ -73,6 +73,12 @@ class StopOnNaN(Callback):
 
 class MILLearner(Learner):
     "A learner whose model reads bags and attributes."
+    def __init__(self,
+        dls:DataLoaders, # of bag_dataloaders
+        model:MILModel, # to be trained
+        **kwargs): # of fastai's Learner
+        super().__init__(dls, model, **kwargs)
+
     def fit(self,
         *args, # of Learner.fit: epochs, learning rate, ...
         **kwargs): # likewise
