@@ -47,21 +47,26 @@ def plot_scores(
     ax.legend(loc='upper center', bbox_to_anchor=(.45, -.16 - .6/len(runs)), ncols=4, fontsize='small', columnspacing=1)
     return ax
 
-# %% ../nbs/42_report.ipynb #9eabed2a
+# %% ../nbs/42_report.ipynb #494ec712
+def _plot_bands(run, baseline, curve, x, y):
+    "The curve of `run` with its 95% band, and that of `baseline`, by a function that gives columns x and y; a matplotlib axes."
+    import matplotlib.pyplot as plt
+    plot_style()
+    _, ax = plt.subplots(figsize=(4.4, 4.4))
+    band = curve(run.predictions)
+    ax.fill_between(band[x], band.low, band.high, color=ORANGE, alpha=.2, lw=0, label='95% band')
+    ax.plot(band[x], band[y], color=ORANGE, label=run.recipe.name)
+    if baseline and baseline is not run:
+        line = curve(baseline.predictions, resamples=1)
+        ax.plot(line[x], line[y], color=BLUE, ls='--', label=baseline.recipe.name)
+    return ax
+
 def plot_roc(
     run:Run, # whose curve has a band
     baseline:Run|None=None, # whose curve is drawn beside
 ): # a matplotlib axes
     "ROC curve, mean over repeats, with its 95% band."
-    import matplotlib.pyplot as plt
-    plot_style()
-    _, ax = plt.subplots(figsize=(4.4, 4.4))
-    band = roc_band(run.predictions)
-    ax.fill_between(band.fpr, band.low, band.high, color=ORANGE, alpha=.2, lw=0, label='95% band')
-    ax.plot(band.fpr, band.tpr, color=ORANGE, label=run.recipe.name)
-    if baseline and baseline is not run:
-        line = roc_band(baseline.predictions, resamples=1)
-        ax.plot(line.fpr, line.tpr, color=BLUE, ls='--', label=baseline.recipe.name)
+    ax = _plot_bands(run, baseline, roc_band, 'fpr', 'tpr')
     ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls=':', label='chance')
     ax.set(xlabel='1 - specificity: reactive called tumoral', ylabel='sensitivity: tumoral found', xlim=(-.01, 1.01), ylim=(-.01, 1.01), aspect='equal')
     ax.legend(loc='lower right')
@@ -205,21 +210,13 @@ def invariance(
         rows[name] = {'largest change':np.abs(d).max(), 'mean change':np.abs(d).mean(), 'called otherwise':((said.logit + d > 0) != (said.logit > 0)).mean()}
     return pd.DataFrame(rows).T.rename_axis('change')
 
-# %% ../nbs/42_report.ipynb #9f584387
+# %% ../nbs/42_report.ipynb #34926fb3
 def plot_pr(
     run:Run, # whose curve has a band
     baseline:Run|None=None, # whose curve is drawn beside
 ): # a matplotlib axes
     "Precision and recall, mean over repeats, with the 95% band."
-    import matplotlib.pyplot as plt
-    plot_style()
-    _, ax = plt.subplots(figsize=(4.4, 4.4))
-    band = pr_band(run.predictions)
-    ax.fill_between(band.recall, band.low, band.high, color=ORANGE, alpha=.2, lw=0, label='95% band')
-    ax.plot(band.recall, band.precision, color=ORANGE, label=run.recipe.name)
-    if baseline and baseline is not run:
-        line = pr_band(baseline.predictions, resamples=1)
-        ax.plot(line.recall, line.precision, color=BLUE, ls='--', label=baseline.recipe.name)
+    ax = _plot_bands(run, baseline, pr_band, 'recall', 'precision')
     ax.axhline(run.info['cohort']['tumoral']/run.info['cohort']['patients'], color=GREY, lw=1, ls=':', label='chance')
     ax.set(xlabel='recall: tumoral found', ylabel='precision: tumoral among those called so', xlim=(-.01, 1.01), ylim=(0, 1.02), aspect='equal')
     ax.legend(loc='lower left')
