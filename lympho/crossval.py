@@ -120,12 +120,13 @@ def _pooled_recipes():
     for h in ('logistic', 'svm', 'linear-svm'): yield _image(f'late-{h}', h, 'pooled', 'late', _PAIR, grid=grid.get(h, {}))
     yield _image('seed2-mlp', 'mlp', 'pooled', 'concat', ['count', 'age', 'sex'])
 
-# %% ../nbs/32_crossval.ipynb #3c1423d7
+# %% ../nbs/32_crossval.ipynb #e9d6b12e
 _SEED1 = dict(epochs=40, cycle=False)
 _MIL   = dict(epochs=10, lr=1e-2, wd=.3, components=64)
 _SLOW  = _MIL | dict(lr=3e-3, dropout=.3)
 _CROPS = dict(epochs=40, cycle=False, lr=1e-4, m=10, augment={})
-_POOLINGS = ('mean', 'max', 'lse', 'lme', 'generalised-mean', 'softmax', 'top', 'top-bottom', 'sigmoid-norm', 'order-statistics', 'chowder', 'attention', 'gated-attention', 'dsmil', 'set-transformer')
+_DEEPER = ('chowder', 'attention', 'gated-attention', 'dsmil', 'set-transformer') # with layers of their own
+_POOLINGS = ('mean', 'max', 'lse', 'lme', 'generalised-mean', 'softmax', 'top', 'top-bottom', 'sigmoid-norm', 'order-statistics', *_DEEPER)
 _TUNED = {'top':{'pool':[{'k':1}, {'k':5}, {'k':20}]}, 'top-bottom':{'pool':[{'k':1}, {'k':5}, {'k':20}]}}
 
 def _seed1_recipes(name, params, **kwargs):
@@ -135,7 +136,7 @@ def _seed1_recipes(name, params, **kwargs):
     yield _image(f'{name}-custom', 'sigmoid-norm', 'mil', params=params | dict(max_backward=512), **kwargs)
 
 def _mil_recipes():
-    def settings(p): return dict(params=_SLOW if p in _POOLINGS[-5:] else _MIL, grid=_TUNED.get(p, {}))
+    def settings(p): return dict(params=_SLOW if p in _DEEPER else _MIL, grid=_TUNED.get(p, {}))
     for p in _POOLINGS: yield _image(f'mil-{p}', p, 'mil', **settings(p))
     for p in ('mean', 'top', 'order-statistics', 'attention'): yield _image(f'mil-{p}-late', p, 'mil', 'late', _PAIR, **settings(p))
     for f in ('additive', 'concat', 'gate'): yield _image(f'mil-attention-{f}', 'attention', 'mil', f, _PAIR, **settings('attention'))

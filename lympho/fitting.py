@@ -22,7 +22,7 @@ from .crossval import Recipe, fit_model, one_thread, recipe_store, recipe_table
 from .pooled import bag_table, with_images
 from .splits import make_folds, split
 
-# %% ../nbs/33_fitting.ipynb #2d1520c6
+# %% ../nbs/33_fitting.ipynb #dca4cef5
 @dataclass(frozen=True, eq=False)
 class Fitted:
     "A recipe fitted on a cohort."
@@ -50,11 +50,9 @@ def fit(
     with one_thread(): model = fit_model(recipe, train, [split(folds, 0, k) for k in range(recipe.n_inner)], seed_of(recipe.seed, 'fit'), store)
     return Fitted(recipe, model, dict(
         cohort=dict(name=cohort.name, digest=labelled.digest, patients=len(train), tumoral=int(train.label.sum()), cells=len(labelled.cells)),
-        recipe=digest(asdict(recipe)), store=_made_with(store), environment=environment('skops', 'safetensors')))
+        recipe=digest(asdict(recipe)), store=getattr(store, 'recipe', None), environment=environment('skops', 'safetensors')))
 
-def _made_with(store): return None if store is None else json.loads(json.dumps(store.recipe))
-
-# %% ../nbs/33_fitting.ipynb #0fe8558e
+# %% ../nbs/33_fitting.ipynb #3bd824cb
 @contextmanager
 def _seeing(model, store):
     "Give the networks of `model` other cells for a while."
@@ -72,7 +70,7 @@ def predict(self:Fitted,
 ) -> pd.DataFrame: # patient, logit, called (1 above logit 0, else 0)
     "What the model says of patients; a `LymphoError` where there is none, or where their cells were encoded by other weights."
     store = recipe_store(cohort, self.recipe)
-    if (made := _made_with(store))!=self.info['store']: raise LymphoError(f'cells made with {made}, the model was fitted with {self.info["store"]}', 'take the same weights of the encoder, or fit again')
+    if (made := getattr(store, 'recipe', None))!=self.info['store']: raise LymphoError(f'cells made with {made}, the model was fitted with {self.info["store"]}', 'take the same weights of the encoder, or fit again')
     rows = cohort.patients[cohort.patients.label.isna()] if unlabelled else cohort.patients
     if rows.empty: raise LymphoError(f'{cohort.name} has no {"unlabelled " if unlabelled else ""}patient', 'give a cohort with patients to predict')
     if store is None: return self.predict_bags(None, rows)

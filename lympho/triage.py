@@ -8,12 +8,13 @@ __all__ = ['predict_inner', 'inner_predictions', 'Calibration', 'calibrate', 'ca
            'triage_scores', 'plot_reliability', 'net_benefit', 'plot_decision', 'plot_tradeoff', 'min_positives',
            'by_prevalence']
 
-# %% ../nbs/41_triage.ipynb #9943bceb
+# %% ../nbs/41_triage.ipynb #60bba90b
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 from scipy.special import expit, logit as logit_of
 from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
@@ -86,7 +87,7 @@ def calibrate(
     fit = LogisticRegression(C=np.inf, fit_intercept=not temperature).fit(np.r_[x, x][:, None], np.r_[np.ones_like(y), np.zeros_like(y)], np.r_[target, 1 - target])
     return Calibration(float(fit.coef_[0, 0]), 0. if temperature else float(fit.intercept_[0]), n[1]/n.sum())
 
-# %% ../nbs/41_triage.ipynb #1258cfac
+# %% ../nbs/41_triage.ipynb #e639758e
 def calibration_scores(
     label, # (n,) 0 or 1
     logit, # (n,) calibrated
@@ -94,9 +95,9 @@ def calibration_scores(
     "How far probabilities can be taken at their word."
     y, x = np.asarray(label, int), np.asarray(logit, float)
     again = calibrate(y, x)
-    shift = np.float64(0)
-    for _ in range(50): shift += (y - expit(x + shift)).mean()/np.maximum((expit(x + shift)*expit(-x - shift)).mean(), 1e-9)
-    return pd.Series({'brier':brier_score_loss(y, expit(x)), 'slope':again.slope, 'intercept':float(shift)})
+    far = np.abs(x).max() + 50
+    shift = brentq(lambda a: (y - expit(x + a)).mean(), -far, far)
+    return pd.Series({'brier':brier_score_loss(y, expit(x)), 'slope':again.slope, 'intercept':shift})
 
 def reliability(
     label, # (n,) 0 or 1
@@ -158,7 +159,7 @@ def operating_point(
     if not len(s): raise LymphoError('no tumoral patient', 'give some')
     return float(s[int(np.floor((1 - sensitivity)*len(s) + 1e-9))])
 
-# %% ../nbs/41_triage.ipynb #1e9b6b4d
+# %% ../nbs/41_triage.ipynb #7ab7584c
 def three_way(
     logit, # (n,)
     low:float, # below it a tumoral patient seldom lies
@@ -173,7 +174,7 @@ def triage(
     inner:pd.DataFrame, # see inner_predictions
     alpha:float=.1, # bound of the expected miss rate
     beta:float=.1, # bound of the expected rate of reactive patients called tumoral
-) -> pd.DataFrame: # predictions of the run with probability, low, answer
+) -> pd.DataFrame: # predictions of the run with probability, low, answer (of three), referred (two-way: logit at or above low)
     "Calibrate and set the thresholds of every outer fold on its inner predictions, and apply them to its held-out patients."
     parts = []
     for key, test in run.predictions.groupby(['repeat', 'fold'], sort=False):
