@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['predict_inner', 'inner_predictions', 'Calibration', 'calibrate', 'calibration_scores', 'reliability',
-           'share_interval', 'Safe', 'safe_threshold', 'miss_bound', 'operating_point', 'three_way', 'triage',
-           'triage_scores', 'plot_reliability', 'net_benefit', 'plot_decision', 'plot_tradeoff', 'min_positives',
-           'by_prevalence']
+           'share_interval', 'Safe', 'safe_threshold', 'miss_bound', 'operating_point', 'three_way', 'Rule',
+           'make_rule', 'rule_of', 'write_rule', 'read_rule', 'triage', 'triage_scores', 'plot_reliability',
+           'net_benefit', 'plot_decision', 'plot_tradeoff', 'min_positives', 'by_prevalence']
 
 # %% ../nbs/41_triage.ipynb #60bba90b
 from pathlib import Path
@@ -159,29 +159,77 @@ def operating_point(
     if not len(s): raise LymphoError('no tumoral patient', 'give some')
     return float(s[int(np.floor((1 - sensitivity)*len(s) + 1e-9))])
 
-# %% ../nbs/41_triage.ipynb #7ab7584c
+# %% ../nbs/41_triage.ipynb #0dd54cb0
 def three_way(
     logit, # (n,)
     low:float, # below it a tumoral patient seldom lies
     high:float, # above it a reactive patient seldom lies
 ) -> np.ndarray: # (n,) of 'reactive', 'refer', 'tumoral'
-    "Answers: reactive below both thresholds, tumoral above both, refer between."
-    x, (a, b) = np.asarray(logit, float), sorted((low, high))
-    return np.where(x < a, 'reactive', np.where(x > b, 'tumoral', 'refer'))
+    "Answers: reactive below `low`, else tumoral above `high`, else refer."
+    x = np.asarray(logit, float)
+    return np.where(x < low, 'reactive', np.where(x > high, 'tumoral', 'refer'))
 
+class Rule(NamedTuple):
+    "From a logit to a probability and one of three answers."
+    calibration:Calibration # of logits
+    low:Safe # below it a patient is called reactive
+    high:float # logit above which a patient that is not reactive is called tumoral
+
+    def answers(self,
+        logit, # (n,) of the recipe that the rule was made for
+        prevalence:float|None=None, # share of tumoral patients where it is used; None: as in calibration
+    ) -> pd.DataFrame: # probability of a tumour, answer (reactive, refer or tumoral)
+        "What to say of patients; the prevalence moves probabilities, not answers."
+        return pd.DataFrame({'probability':expit(self.calibration.logit(logit, prevalence)), 'answer':three_way(logit, self.low.threshold, self.high)})
+
+def make_rule(
+    label, # (n,) 0 or 1, of calibration
+    logit, # (n,) answers about patients that the model has not seen
+    alpha:float=.05, # bound of the expected miss rate
+    beta:float=.1, # bound of the expected rate of reactive patients called tumoral
+) -> Rule: # for further logits of the same recipe
+    "Calibrate, and place both thresholds; a `LymphoError` where no miss rate can be guaranteed. With fewer than 20 reactive patients β holds on these only."
+    y, x = np.asarray(label, int), np.asarray(logit, float)
+    low = safe_threshold(y, x, alpha)
+    high = -(safe_threshold(1 - y, -x, beta).threshold if (y==0).sum() >= 20 else operating_point(1 - y, -x, 1 - beta))
+    return Rule(calibrate(y, x), low, high)
+
+# %% ../nbs/41_triage.ipynb #6f27f2ad
+def rule_of(
+    run:Run, # finished
+    alpha:float=.05, # bound of the expected miss rate
+    beta:float=.1, # bound of the expected rate of reactive patients called tumoral
+    without:str|None=None, # a patient to leave out
+) -> Rule: # for the recipe of the run
+    "The rule that the held-out answers of one repeat give; a `LymphoError` where no miss rate can be guaranteed."
+    once = run.predictions[(run.predictions['repeat']==run.predictions['repeat'].min()) & (run.predictions.patient!=without)]
+    return make_rule(once.label, once.logit, alpha, beta)
+
+def write_rule(
+    rule:Rule, # of a recipe
+) -> dict: # as JSON has it
+    "The rule as names and numbers."
+    return dict(calibration=rule.calibration._asdict(), low=rule.low._asdict(), high=rule.high)
+
+def read_rule(
+    d:dict, # of write_rule
+) -> Rule: # equal to the one that was written
+    "The rule that was written."
+    return Rule(Calibration(**d['calibration']), Safe(**d['low']), d['high'])
+
+# %% ../nbs/41_triage.ipynb #424bc072
 def triage(
     run:Run, # finished
     inner:pd.DataFrame, # see inner_predictions
     alpha:float=.1, # bound of the expected miss rate
     beta:float=.1, # bound of the expected rate of reactive patients called tumoral
-) -> pd.DataFrame: # predictions of the run with probability, low, answer (of three), referred (two-way: logit at or above low)
+) -> pd.DataFrame: # predictions of the run with probability, answer (of three), low (threshold), referred (any answer but reactive)
     "Calibrate and set the thresholds of every outer fold on its inner predictions, and apply them to its held-out patients."
-    parts = []
+    parts, own = [], inner.groupby(['repeat', 'fold'])
     for key, test in run.predictions.groupby(['repeat', 'fold'], sort=False):
-        own = inner[(inner['repeat']==key[0]) & (inner.fold==key[1])]
-        calibration, low = calibrate(own.label, own.logit), safe_threshold(own.label, own.logit, alpha).threshold
-        high = -safe_threshold(1 - own.label, -own.logit, beta).threshold if (own.label==0).sum() >= 20 else operating_point(own.label==0, own.logit, beta)
-        parts.append(test.assign(probability=expit(calibration.logit(test.logit)), low=low, answer=three_way(test.logit, low, high), referred=test.logit >= low))
+        rule = make_rule(own.get_group(key).label, own.get_group(key).logit, alpha, beta)
+        answers = rule.answers(test.logit).set_index(test.index)
+        parts.append(test.assign(**answers, low=rule.low.threshold, referred=answers.answer!='reactive'))
     return pd.concat(parts, ignore_index=True)
 
 # %% ../nbs/41_triage.ipynb #f6c3e89f
