@@ -235,7 +235,9 @@ def cards(
                          'age':f'median {age[.5]:.0f} years, nine in ten from {age[.05]:.0f} to {age[.95]:.0f}', 'count':f'median {count[.5]:.1f} × 10⁹/L, nine in ten from {count[.05]:.1f} to {count[.95]:.0f}',
                          'blank and imputed':', '.join(f'{n} {k}' for k, n in c['blanks'].items() if n) or 'none'}}
 
-# %% ../nbs/42_report.ipynb #0b7728f3
+# %% ../nbs/42_report.ipynb #d509ebc7
+_COUNTED = {'tumoral':'tumoral', 'missed':'missed', 'miss_rate':'share missed', 'bound':'95% bound', 'reactive':'reactive', 'saved':'not referred', 'saved_rate':'share not referred'}
+
 def _calibration(run, inner):
     "Sections on calibration and referral."
     try: answers = triage(run, inner, .05)
@@ -244,9 +246,10 @@ def _calibration(run, inner):
     logits = logit_of(once.probability.clip(1e-9, 1 - 1e-9))
     counts = pd.DataFrame({f'{a:.0%}':triage_scores(triage(run, inner, a)) for a in (.05, .1, .2) if a*(min_positives(inner) + 1) >= 1}).T.rename_axis('promised')
     call = pd.crosstab(once.label.map(LABELS), once.answer).reindex(columns=['reactive', 'refer', 'tumoral'], fill_value=0).rename_axis('in truth').rename_axis(None, axis=1)
+    counts = counts[list(_COUNTED)].rename(columns=_COUNTED).round(3)
     return [table_html(pd.DataFrame({'as the model says':calibration_scores(once.label, once.logit), 'calibrated':calibration_scores(once.label, logits)}).T.round(3).rename_axis('logit'), 'Calibration: slope 1 and intercept 0 are perfect. Fitted on inner folds; first repeat.'),
             figure_html(plot_reliability(once.label, logits, once.logit), 'Observed against predicted share of tumoral patients, first repeat, 95% intervals.', 'Dots near the diagonal where probabilities can be taken at their word; the table above holds the numbers.'),
-            H2('Referral'), table_html(counts[['tumoral', 'missed', 'miss_rate', 'bound', 'reactive', 'saved', 'saved_rate']].round(3), 'Thresholds from inner folds that promise a miss rate (conformal risk control): tumoral patients missed and reactive ones not referred, means over repeats; bound: exact 95% bound of the miss rate.'),
+            H2('Referral'), table_html(counts, 'Thresholds from inner folds that promise a miss rate (conformal risk control): tumoral patients missed and reactive ones not referred, means over repeats; bound: exact 95% bound of the miss rate.'),
             table_html(call, 'Three answers, first repeat: promised 5% of the tumoral called reactive, 10% of the reactive called tumoral.'),
             figure_html(plot_decision({run.recipe.name:(once.label, once.probability)}), 'Decision curve, first repeat.', 'Net benefit of referring by the model, above that of referring all or none where the model helps.')]
 
