@@ -100,11 +100,11 @@ def synth(
     synth_cohort(folder, patients, seed, cells=(16, max_cells), force=force)
     print(Cohort.from_folder(folder, decode=False))
 
-# %% ../nbs/43_app.ipynb #56b13048
+# %% ../nbs/43_app.ipynb #d49279d3
 @verb
 def features(
     cohort:Path, # folder of a cohort
-    recipe:str='late-linear-svm', # image recipe whose encoder, stages and crop are used
+    recipe:str='late-zoom-shapes', # image recipe whose encoder, stages and crop are used
     reference_year:int=REFERENCE_YEAR, # year at which ages are taken
 ):
     "Describe every cell by a frozen network."
@@ -113,7 +113,7 @@ def features(
     chosen, done = find_recipe(recipe), []
     if not chosen.encoder or not chosen.frozen: raise LymphoError(f'{chosen.name} has no frozen network', 'name a pooled, late or mil recipe')
     data, encoder = Cohort.from_folder(cohort, reference_year=reference_year, decode=False), make_encoder(chosen.encoder)
-    encoder.register_forward_hook(lambda _, images, out: done.append(len(out)))
+    getattr(encoder, 'encoders', [encoder])[0].register_forward_hook(lambda _, images, out: done.append(len(out)))
     start = time.perf_counter()
     store = recipe_store(data, chosen, encoder=encoder)
     took = time.perf_counter() - start
@@ -158,11 +158,11 @@ def crossval(
     runs = [run] if chosen==line else [crossval(data, replace(line, **plan)), run]
     _show(runs, data, folder/chosen.name/'report.html')
 
-# %% ../nbs/43_app.ipynb #60ca65a8
+# %% ../nbs/43_app.ipynb #a566483d
 @verb
 def train(
     cohort:Path, # folder of a labelled cohort
-    recipe:str='late-linear-svm', # name of a recipe, or the path of one in JSON
+    recipe:str='late-zoom-shapes', # name of a recipe, or the path of one in JSON
     folder:Path|None=None, # where the runs of this cohort are kept; left out: runs/ and the name of the cohort
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     force:bool=False, # overwrite a fitted model

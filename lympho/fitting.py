@@ -52,7 +52,7 @@ def fit(
         cohort=dict(name=cohort.name, digest=labelled.digest, patients=len(train), tumoral=int(train.label.sum()), cells=len(labelled.cells)),
         recipe=digest(asdict(recipe)), store=getattr(store, 'recipe', None), environment=environment('skops', 'safetensors')))
 
-# %% ../nbs/33_fitting.ipynb #3bd824cb
+# %% ../nbs/33_fitting.ipynb #ef126f20
 @contextmanager
 def _seeing(model, store):
     "Give the networks of `model` other cells for a while."
@@ -84,7 +84,7 @@ def predict_bags(self:Fitted,
 ) -> pd.DataFrame: # patient, logit, called (1 above logit 0, else 0)
     "What the model says of patients with these cells; a `LymphoError` names one without a bag."
     table = patients.reset_index(drop=True)
-    if self.recipe.family=='pooled': table = with_images(table, bag_table(bags.values.numpy(), bags.offsets.numpy(), bags.ids))
+    if self.recipe.family=='pooled': table = with_images(table, bag_table(bags.values.numpy(), bags.offsets.numpy(), bags.ids, self.info['store'].get('parts')))
     with one_thread(), _seeing(self.model, bags) as model: logit = decision_logit(model, table)
     return pd.DataFrame({'patient':table.patient, 'logit':logit.round(6), 'called':(logit > 0).astype(int)})
 
