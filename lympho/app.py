@@ -6,7 +6,7 @@
 __all__ = ['DEFAULT', 'app', 'verb', 'main', 'show_table', 'check', 'synth', 'features', 'crossval', 'train', 'predict',
            'explain', 'report', 'demo', 'bench']
 
-# %% ../nbs/43_app.ipynb #f07374e0
+# %% ../nbs/43_app.ipynb #3aa22844
 import inspect
 import os
 import sys
@@ -25,7 +25,7 @@ from rich.table import Table
 from .cohort import REFERENCE_YEAR, Cohort, check_cohort
 from .core import LymphoError
 
-DEFAULT = 'late-linear-svm' # the recipe of those who name none
+DEFAULT = 'late-zoom-shapes' # the recipe of those who name none
 
 # %% ../nbs/43_app.ipynb #505b0ecf
 app = typer.Typer(name='lympho', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -102,7 +102,7 @@ def synth(
     synth_cohort(folder, patients, seed, cells=(16, max_cells), force=force)
     print(Cohort.from_folder(folder, decode=False))
 
-# %% ../nbs/43_app.ipynb #a4f20307
+# %% ../nbs/43_app.ipynb #0dadac10
 @verb
 def features(
     cohort:Path, # folder of a cohort
@@ -115,7 +115,7 @@ def features(
     chosen, done = find_recipe(recipe), []
     if not chosen.encoder or not chosen.frozen: raise LymphoError(f'{chosen.name} has no frozen network', 'name a pooled, late or mil recipe')
     data, encoder = Cohort.from_folder(cohort, reference_year=reference_year, decode=False), make_encoder(chosen.encoder)
-    encoder.register_forward_hook(lambda _, images, out: done.append(len(out)))
+    getattr(encoder, 'encoders', [encoder])[0].register_forward_hook(lambda _, images, out: done.append(len(out)))
     start = time.perf_counter()
     store = recipe_store(data, chosen, encoder=encoder)
     took = time.perf_counter() - start

