@@ -7,11 +7,12 @@ __all__ = ['FAMILIES', 'FUSIONS', 'RECIPES', 'BASELINE', 'Recipe', 'find_recipe'
            'one_thread', 'rows_of', 'fit_model', 'predict_fold', 'Run', 'run_folds', 'crossval', 'leaderboard',
            'score_table']
 
-# %% ../nbs/32_crossval.ipynb #ecf2ae5f
+# %% ../nbs/32_crossval.ipynb #97a6483d
 import inspect
 import json
 import shutil
 import sys
+import warnings
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -313,10 +314,12 @@ def _finish(run, folder):
         for p in folder.glob('parts-*'): shutil.rmtree(p)
     return run
 
-# %% ../nbs/32_crossval.ipynb #ff6badf0
+# %% ../nbs/32_crossval.ipynb #9396f124
 def _fan_out(jobs, n_jobs, dask):
     "Results of `jobs` in their order: by processes of this machine, or by the workers of a dask cluster."
-    if dask is None: return Parallel(n_jobs, return_as='generator')(jobs)
+    if dask is None:
+        warnings.filterwarnings('ignore', 'A worker stopped while some jobs were given', UserWarning) # a worker that has grown is replaced; no job is lost
+        return Parallel(n_jobs, return_as='generator')(jobs)
     try: from distributed import Client
     except ImportError: raise LymphoError('a dask cluster needs dask.distributed', "pip install 'lympho[cluster]'") from None
     try: client = Client(dask, timeout=10)

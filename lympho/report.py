@@ -341,33 +341,34 @@ def plot_parts(
     ax.margins(x=.14)
     return ax
 
-# %% ../nbs/42_report.ipynb #2f41069d
+# %% ../nbs/42_report.ipynb #39324f8e
 ANSWERS = {'reactive':'reactive: need not be referred', 'refer':'in doubt: refer to flow cytometry', 'tumoral':'tumoral: refer to flow cytometry'}
 
 def _answer(run, sway, rule, label):
     "What is said of a patient, as names and words; `rule` may be the reason why there is none."
     seen = run.predictions[run.predictions.patient==sway.patient].logit
+    def share(p): return '< 0.01' if p < .01 else '> 0.99' if p > .99 else f'{p:.2f}'
     if isinstance(rule, str): facts = {'answer':Strong('tumoral' if sway.logit > 0 else 'reactive'), 'promise':f'none: {rule}'}
     else:
         p, (a, b) = rule.answers([sway.logit]).iloc[0], rule.answers([sway.low, sway.high]).probability
-        facts = {'answer':Strong(ANSWERS[p.answer]), 'probability of a tumour':f'{p.probability:.2f} (95% {a:.2f} to {b:.2f})',
+        facts = {'answer':Strong(ANSWERS[p.answer]), 'probability of a tumour':f'{share(p.probability)} (95% {share(a)} to {share(b)})',
                  'promise':f'of tumoral patients at most {rule.low.alpha:.0%} are called reactive, on average; {rule.low.allowed} of {rule.low.positives} were in calibration'}
     facts |= {'logit':f'{sway.logit:+.2f} (95% {sway.low:+.2f} to {sway.high:+.2f})'}
     if len(seen) > 1: facts |= {'other models':f'{len(seen)} models that had not seen the patient said {seen.min():+.2f} to {seen.max():+.2f}, mean {seen.mean():+.2f}'}
     return facts | ({'in truth':LABELS[int(label)]} if pd.notna(label) else {})
 
-def _why(seen, patient, n=8):
+def _why(seen, patient, attributes, n=8):
     "Sections on the parts of the logit and the cells on either side."
     parts, cells = seen.explanation.patients.iloc[0], seen.cells(patient)
     bright, dark = cells[cells.contribution > 0], cells[cells.contribution < 0][::-1]
-    shown = {'prior':parts.prior, 'age, sex, count':parts.clinical, f'{len(bright)} cells for':bright.contribution.sum(), f'{len(dark)} cells against':dark.contribution.sum(), 'remainder':parts.remainder}
-    shown = {k:v for k, v in shown.items() if k=='prior' or abs(v) > 1e-4}
+    shown = {'prior':parts.prior, ' and '.join(attributes).replace('log_', ''):parts.clinical, f'{len(bright)} cells for':bright.contribution.sum(), f'{len(dark)} cells against':dark.contribution.sum(), 'remainder':parts.remainder}
+    shown = {k:v for k, v in shown.items() if abs(v) > 1e-4}
     def show(some, words, kind): return cells_html([seen.images(patient)[c] for c in some.cell[:n]], [f'{c:+.3f}' for c in some.contribution[:n]], words, kind)
     return [figure_html(plot_parts(shown), 'Parts of the logit, from what is said of anyone (prior) to the sum.', 'Bars: ' + ', '.join(f'{k} {v:+.2f}' for k, v in shown.items())),
             H2('Cells'), P(f'Each number is what a cell adds to the logit ({seen.explanation.method}); the {len(cells)} cells together add {parts.cells:+.2f}.'),
             show(bright, 'Those that spoke most for a tumour.', 'for'), show(dark, 'Those that spoke most against it.', 'against')]
 
-# %% ../nbs/42_report.ipynb #74e7fb48
+# %% ../nbs/42_report.ipynb #1b64bed1
 def patient_page(
     fitted:Fitted, # which has not seen the patient, see fit_fold
     run:Run, # of the same recipe
@@ -385,6 +386,6 @@ def patient_page(
         H2('Answer'), facts_html(_answer(run, sway, rule, seen.labels[patient])),
         figure_html(plot_place(run, sway.logit, sway.low, sway.high, None if isinstance(rule, str) else rule), 'The patient among those that the run has judged, each by a model that had not seen them.', 'Logit of the patient above those of reactive and tumoral patients; the list above holds the numbers.'),
         P('Intervals say how far the answer would move with other cells of the same patient (random halves of the bag).'),
-        H2('Why'), *_why(seen, patient),
+        H2('Why'), *_why(seen, patient, fitted.recipe.attributes),
         H2('Made with'), facts_html({'recipe':f'{fitted.recipe.name}, digest {fitted.info["recipe"]}', 'fitted on':f'{c["patients"]} patients of {c["name"]}, {c["tumoral"]} tumoral, digest {c["digest"]}',
             'calibrated on':f'run of folds {run.info["folds"]["digest"]}, predictions {run.info["predictions"]}', 'versions':', '.join(f'{k} {v}' for k, v in env.items())}))
