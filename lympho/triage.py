@@ -277,7 +277,7 @@ def net_benefit(
     refer = p[:, None] >= at
     return ((y[:, None]==1) & refer).mean(0) - ((y[:, None]==0) & refer).mean(0)*at/(1 - at)
 
-# %% ../nbs/41_triage.ipynb #81857fad
+# %% ../nbs/41_triage.ipynb #33f4b0f1
 def plot_decision(
     curves:dict[str, tuple], # name -> (labels, probabilities)
     at=None, # probabilities above which one would refer; None: .02 to .8
@@ -309,7 +309,7 @@ def plot_tradeoff(
     ax.plot(list(kept), [s.saved_rate for s in kept.values()], 's--', color=BLUE, label='reactive patients not referred')
     ax.plot([0, max(alphas)], [0, max(alphas)], color=GREY, lw=1, ls=':', label='promised')
     ax.set(xlabel='promised miss rate', ylabel='share of patients', ylim=(-.02, 1.02))
-    ax.legend(loc='upper left')
+    ax.legend(loc='center right')
     return ax
 
 def min_positives(
