@@ -56,17 +56,7 @@ def fit(
     folds = make_folds(patients, 1, recipe.n_inner, 2, recipe.seed)
     return _fit(cohort, recipe, patients.patient.tolist(), [split(folds, 0, k) for k in range(recipe.n_inner)], seed_of(recipe.seed, 'fit'))
 
-# %% ../nbs/33_fitting.ipynb #8e426d62
-@contextmanager
-def _seeing(model, store):
-    "Give the networks of `model` other cells for a while."
-    nets = networks(model)
-    before = [n.store for n in nets]
-    for n in nets: n.store = store
-    try: yield model
-    finally:
-        for n, s in zip(nets, before): n.store = s
-
+# %% ../nbs/33_fitting.ipynb #d4aea148
 @patch
 def open(self:Fitted,
     cohort:Cohort, # of any patients
@@ -83,14 +73,7 @@ def open(self:Fitted,
     every = Bags(store.as_tensor(store.values), store.offsets, store.patients)
     return every if patients is None else every.take(ids), rows_of(cohort.patients, ids)
 
-@patch
-def predict(self:Fitted,
-    cohort:Cohort, # of any patients
-    patients:list[str]|None=None, # some of them; None: all
-) -> pd.DataFrame: # patient, logit, called (1 above logit 0, else 0)
-    "What the model says of patients; a `LymphoError` as for open."
-    return self.predict_bags(*self.open(cohort, patients))
-
+# %% ../nbs/33_fitting.ipynb #0e51a90d
 @patch
 def table(self:Fitted,
     bags, # Bags with ids, as the recipe reads them, of all these patients or more; None for clinical recipes
@@ -99,6 +82,17 @@ def table(self:Fitted,
     "What the model is asked about; a `LymphoError` names a patient without a bag."
     rows = patients.reset_index(drop=True)
     return with_images(rows, bag_table(bags.values.numpy(), bags.offsets.numpy(), bags.ids, self.info['store'].get('parts'))) if self.recipe.family=='pooled' else rows
+
+# %% ../nbs/33_fitting.ipynb #0e5e727a
+@contextmanager
+def _seeing(model, store):
+    "Give the networks of `model` other cells for a while."
+    nets = networks(model)
+    before = [n.store for n in nets]
+    for n in nets: n.store = store
+    try: yield model
+    finally:
+        for n, s in zip(nets, before): n.store = s
 
 @patch
 def predict_bags(self:Fitted,
@@ -109,6 +103,14 @@ def predict_bags(self:Fitted,
     rows = self.table(bags, patients)
     with one_thread(), _seeing(self.model, bags) as model: logit = decision_logit(model, rows)
     return pd.DataFrame({'patient':rows.patient, 'logit':logit.round(6), 'called':(logit > 0).astype(int)})
+
+@patch
+def predict(self:Fitted,
+    cohort:Cohort, # of any patients
+    patients:list[str]|None=None, # some of them; None: all
+) -> pd.DataFrame: # patient, logit, called (1 above logit 0, else 0)
+    "What the model says of patients; a `LymphoError` as for open."
+    return self.predict_bags(*self.open(cohort, patients))
 
 # %% ../nbs/33_fitting.ipynb #45694a47
 def fit_fold(
