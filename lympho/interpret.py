@@ -120,12 +120,12 @@ def _lost(part, e, i):
     n = len(e)
     return part.masked(e, torch.ones(1, n).bool(), i) - part.masked(e, ~torch.eye(n).bool(), i)
 
-# %% ../nbs/40_interpret.ipynb #77071b68
+# %% ../nbs/40_interpret.ipynb #fe8f4ed8
 class _Rows:
     "A classifier of pooled features, and attributes if it has them, taken apart for the patients in `rows`."
     def __init__(self, pipe, rows):
         X, scale, w = pipe['inputs'].transform(rows), pipe['scale'], getattr(pipe['classifier'], 'coef_', None)
-        self.n = len(pipe['inputs'].transformers_[0][2])
+        self.n = pipe['inputs'].transformer_list[0][1].transform(rows).shape[1]
         self.after, self.rows, self.x, self.mean = pipe[1:], X[:, :self.n], X[:, self.n:], scale.mean_
         self.w, self.outer = None if w is None else w[0]/scale.scale_, _Same()
         self.prior = decision_logit(self.after, self.mean[None])[0] # of the average training patient

@@ -5,21 +5,21 @@
 # %% auto #0
 __all__ = ['HEADS', 'bag_table', 'with_images', 'BalancedMLP', 'image_model', 'Average', 'LateFusion', 'logit_parts']
 
-# %% ../nbs/24_pooled.ipynb #f397061f
+# %% ../nbs/24_pooled.ipynb #82a506a3
 import warnings
 from collections.abc import Callable
 
+import joblib
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import ParameterGrid, StratifiedKFold
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_is_fitted
@@ -87,13 +87,17 @@ class BalancedMLP(MLPClassifier):
             warnings.simplefilter('ignore', ConvergenceWarning)
             return super().fit(X, y, sample_weight=compute_sample_weight('balanced', y))
 
-# %% ../nbs/24_pooled.ipynb #255c97aa
+# %% ../nbs/24_pooled.ipynb #f063c9cf
 HEADS:dict[str, Callable] = {
     'logistic':   lambda seed: LogisticRegression(C=.001, class_weight='balanced', max_iter=2000),
     'svm':        lambda seed: SVC(class_weight='balanced'),
     'linear-svm': lambda seed: SVC(kernel='linear', C=.001, class_weight='balanced'),
     'mlp':        lambda seed: BalancedMLP((64,), learning_rate_init=1e-3, batch_size=8, max_iter=100, random_state=seed),
     'xgboost':    lambda seed: BalancedXGB(n_estimators=100, learning_rate=.1, max_depth=2, n_jobs=1, random_state=seed)}
+
+def _image_columns(X, part=None):
+    "The image columns of a table, of one part if it is given."
+    return X[[c for c in X.columns if c.startswith(_PREFIX + ('' if part is None else f'{part}_'))]].to_numpy()
 
 def image_model(
     head:str='svm', # a key of HEADS
@@ -106,9 +110,9 @@ def image_model(
     if head not in HEADS: raise LymphoError(f'unknown head {head!r}', f'choose from {", ".join(HEADS)}')
     classifier = HEADS[head](seed)
     if unknown := set(params) - set(classifier.get_params()): raise LymphoError(f'{head} has no parameter {sorted(unknown)[0]!r}', f'choose from {", ".join(classifier.get_params())}')
-    columns = [('images', 'passthrough', make_column_selector(pattern=f'^{_PREFIX}' + ('' if part is None else f'{part}_')))]
-    if attributes: columns.append(('attributes', input_columns(*attributes), ['sex', 'age', 'count']))
-    return Pipeline([('inputs', ColumnTransformer(columns)), ('scale', StandardScaler()), ('classifier', classifier.set_params(**params))])
+    columns = [('images', FunctionTransformer(_image_columns, kw_args={'part':part}))]
+    if attributes: columns.append(('attributes', input_columns(*attributes)))
+    return Pipeline([('inputs', FeatureUnion(columns)), ('scale', StandardScaler()), ('classifier', classifier.set_params(**params))])
 
 # %% ../nbs/24_pooled.ipynb #4a295bb7
 class Average(ClassifierMixin, BaseEstimator):
@@ -131,7 +135,7 @@ class Average(ClassifierMixin, BaseEstimator):
         "The mean of what the models say."
         return self.together([decision_logit(m, X) for m in self.models])
 
-# %% ../nbs/24_pooled.ipynb #26d15939
+# %% ../nbs/24_pooled.ipynb #3d541148
 class LateFusion(ClassifierMixin, BaseEstimator):
     "A logistic model of the attributes and of what an image model says of patients it has not seen."
     def __init__(self,
@@ -161,7 +165,7 @@ class LateFusion(ClassifierMixin, BaseEstimator):
     def _choose(self, image, X, y):
         "The image model with the best setting, fitted, and what it says of unseen patients."
         choices = [clone(image).set_params(**p) for p in ParameterGrid(self.grid or {})]
-        answers = [np.mean([_out_of_fold(c, X, y, self.n_inner, self.seed + r) for r in range(self.n_repeats)], axis=0) for c in choices]
+        answers = np.mean([_out_of_fold(choices, X, y, self.n_inner, self.seed + r) for r in range(self.n_repeats)], axis=0)
         best = int(np.argmax([roc_auc_score(y, a) for a in answers]))
         return clone(choices[best]).fit(X, y), answers[best]
 
@@ -176,13 +180,22 @@ class LateFusion(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         return self.fusion_.decision_function(self._inputs(X, decision_logit(self.image_, X)))
 
-# %% ../nbs/24_pooled.ipynb #4ac9d8aa
-def _out_of_fold(model, X, y, n_folds, seed):
-    "What `model` says of each patient when fitted on the folds without it."
-    out, n = np.empty(len(y)), np.bincount(y, minlength=2)
+# %% ../nbs/24_pooled.ipynb #3862f2cc
+def _taken_apart(models):
+    "What stands before the last step where that is the same in all `models`, and what comes after it; so it is fitted once for all."
+    before = [m[:-1] for m in models if isinstance(m, Pipeline)]
+    if len(before)==len(models) and len({joblib.hash(b) for b in before})==1: return before[0], [m[-1] for m in models]
+    return FunctionTransformer(), models
+
+def _out_of_fold(models, X, y, n_folds, seed):
+    "What each of `models` says of each patient when fitted on the folds without it, shape (models, patients)."
+    before, after = _taken_apart(models)
+    out, n = np.empty((len(models), len(y))), np.bincount(y, minlength=2)
     if n.min() < 2 or n.max() < n_folds or n_folds < 2: raise LymphoError(f'{n_folds} inner folds of {n[0]} reactive and {n[1]} tumoral patients', 'give at least two folds, and patients of both classes')
     for train, test in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(X, y):
-        out[test] = decision_logit(clone(model).fit(X.iloc[train], y[train]), X.iloc[test])
+        first = clone(before)
+        rows, asked = first.fit_transform(X.iloc[train]), first.transform(X.iloc[test])
+        out[:, test] = [decision_logit(clone(m).fit(rows, y[train]), asked) for m in after]
     return out
 
 def logit_parts(
