@@ -276,12 +276,13 @@ def pr_band(
     grid = np.linspace(1/points, 1, points)
     return pd.DataFrame(dict(zip(('recall', 'precision', 'low', 'high'), (grid, *_band(predictions, _precision, grid, resamples, seed)))))
 
-# %% ../nbs/10_metrics.ipynb #87f7adac
+# %% ../nbs/10_metrics.ipynb #f5ce6086
 def format_interval(
     mean:float, # the score, shown with three decimals
     low:float, # of the interval, shown with two
     high:float, # likewise
-) -> str: # e.g. '.839 [.77, .90]', '-' where there is no score
+) -> str: # e.g. '.839 [.77, .90]', '.839 [-]' where patients are too few for an interval, '-' where there is no score
     "A score and its interval as a cell of a table."
     if np.isnan(mean): return '-'
-    return re.sub(r'(?<!\d)0\.', '.', f'{mean:.3f} [{low:.2f}, {high:.2f}]')
+    inside = '-' if np.isnan(low) else f'{low:.2f}, {high:.2f}'
+    return re.sub(r'(?<!\d)0\.', '.', f'{mean:.3f} [{inside}]')

@@ -74,15 +74,15 @@ def plot_roc(
     ax.legend(loc='lower right')
     return ax
 
-# %% ../nbs/42_report.ipynb #9154f160
+# %% ../nbs/42_report.ipynb #9da26a1a
 _CSS = '''
 :root { color-scheme: light dark; --line:#8886; --soft:#f4f4f4 } * { box-sizing: border-box }
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 0; background: #fff; color: #1b1b1b } @media (prefers-color-scheme: dark) { :root { --soft:#2a2a2a } body { background: #161616; color: #eee } } main { max-width: 74rem; margin: auto; padding: 1rem 1.25rem 3rem }
 h1, h2, h3 { line-height: 1.25; overflow-wrap: anywhere } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line) } .note { border-left: 4px solid #D55E00; padding: .3rem .9rem; background: var(--soft) }
-.scroll { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums } figcaption, .caption { font-style: italic; max-width: 60rem; margin-bottom: .4rem }
-th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap } th:first-child, td:first-child { text-align: left }
+.scroll { overflow-x: auto } table { border-collapse: collapse; font-size: .95rem; font-variant-numeric: tabular-nums } figcaption, .caption { font-style: italic; max-width: 60rem; margin-bottom: .4rem }
+th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap } th:first-child, td:first-child { text-align: left }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .3rem 1rem } dt { font-weight: 600 } dd { margin: 0; overflow-wrap: anywhere }
-figure { margin: 1.2rem 0; overflow-x: auto } img { max-width: max(100%, 24rem); height: auto; background: #fff; border-radius: 4px }
+figure { margin: 1.2rem 0; overflow-x: auto } img { max-width: max(100%, 21rem); height: auto; background: #fff; border-radius: 4px }
 .cells { display: flex; flex-wrap: wrap; gap: .7rem; padding: 0; margin: .4rem 0 1.4rem; list-style: none } .cells figure { margin: 0; text-align: center } .cells img { display: block; width: 7rem }
 .cells figcaption { font-style: normal; font-size: .9rem; margin: .15rem 0 0; font-variant-numeric: tabular-nums } .for img { border: 3px solid #D55E00 } .against img { border: 3px solid #0072B2 }
 @media (max-width: 40rem) { main { padding: .6rem .8rem 2rem } dl { grid-template-columns: 1fr; gap: 0 } dd { margin-bottom: .5rem } .cells img { width: 5.2rem } }
