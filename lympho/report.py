@@ -27,7 +27,7 @@ from .interpret import MILInterpretation, cell_interval
 from .metrics import evaluate, format_interval, pr_band, roc_band
 from .triage import calibration_scores, min_positives, plot_decision, plot_reliability, rule_of, triage, triage_scores
 
-# %% ../nbs/42_report.ipynb #1dfbff22
+# %% ../nbs/42_report.ipynb #7cc1dfca
 def plot_scores(
     runs:list[Run], # on the same folds
     metric:str='ba', # see lympho.metrics.scores
@@ -36,17 +36,17 @@ def plot_scores(
     "Mean and 95% interval of one metric for every run, on all patients and on the hard subset."
     import matplotlib.pyplot as plt
     plot_style()
-    _, ax = plt.subplots(figsize=(7.5, 1.3 + .36*len(runs)))
+    _, ax = plt.subplots(figsize=(5.8, 1.3 + .36*len(runs)))
     for subset, color, dy in (('all', BLUE, -.13), ('hard', ORANGE, .13)):
         rows = [r.metrics.set_index(['subset', 'metric']).loc[(subset, metric)].astype(float) for r in runs if (r.metrics.subset==subset).any()]
         y = [i + dy for i in range(len(rows))]
         ax.errorbar([r['mean'] for r in rows], y, xerr=[[max(r['mean'] - r.low, 0) for r in rows], [max(r.high - r['mean'], 0) for r in rows]],
-                    fmt='o' if subset=='all' else 's', ms=5, lw=1.5, color=color, label='all patients' if subset=='all' else 'count at most 7.7')
+                    fmt='o' if subset=='all' else 's', ms=5, lw=1.5, color=color, label='all patients' if subset=='all' else 'count at most 7.7 × 10⁹/L')
     line = [r.metrics.set_index(['subset', 'metric']).loc[('all', metric), 'mean'] for r in runs if r.recipe.name==baseline]
     if line: ax.axvline(line[0], color=BLUE, lw=1, ls='--', label=f'mean of {baseline}')
     ax.axvline(.5, color=GREY, lw=1, ls=':', label='chance')
     ax.set(yticks=range(len(runs)), yticklabels=[r.recipe.name for r in runs], ylim=(len(runs) - .5, -.5), xlabel={'ba':'balanced accuracy', 'auc':'area under the ROC curve'}.get(metric, metric))
-    ax.legend(loc='upper center', bbox_to_anchor=(.45, -.16 - .6/len(runs)), ncols=4, fontsize='small', columnspacing=1)
+    ax.legend(loc='upper center', bbox_to_anchor=(.4, -.16 - .6/len(runs)), ncols=2, fontsize='small', columnspacing=1)
     return ax
 
 # %% ../nbs/42_report.ipynb #494ec712
@@ -208,7 +208,7 @@ def invariance(
         rows[name] = {'largest change':np.abs(d).max(), 'mean change':np.abs(d).mean(), 'called otherwise':((said.logit + d > 0) != (said.logit > 0)).mean()}
     return pd.DataFrame(rows).T.rename_axis('change')
 
-# %% ../nbs/42_report.ipynb #34926fb3
+# %% ../nbs/42_report.ipynb #4717a624
 def plot_pr(
     run:Run, # whose curve has a band
     baseline:Run|None=None, # whose curve is drawn beside
@@ -229,7 +229,7 @@ def cards(
     age, count = (cohort.labelled.patients[k].quantile([.05, .5, .95]) for k in ('age', 'count'))
     eye = 'none; attributes only' if not r.encoder else f'{r.encoder}, {"frozen, stages " + ", ".join(map(str, r.levels)) if r.frozen else "trained along"}, on the central {r.crop} pixels'
     return {'Model card':{'recipe':f'{r.name}: {r.family}, {r.kind}', 'images':eye, 'fusion':f'{r.fusion}{" with " + ", ".join(r.attributes) if r.attributes else ""}',
-                          'fixed':str(r.params or 'defaults'), 'chosen on inner folds':str(r.grid or 'nothing'), 'intended use':'research on whom to refer to flow cytometry',
+                          'fixed':', '.join(f'{k} {v}' for k, v in r.params.items()) or 'defaults', 'chosen on inner folds':'; '.join(f'{k} from {", ".join(map(str, v))}' for k, v in r.grid.items()) or 'nothing', 'intended use':'research on whom to refer to flow cytometry',
                           'not for':'diagnosis, children, cells other than lymphocytes, scanners or stains unlike those of the cohort'},
             'Data card':{'cohort':f'{c["name"]}, digest {c["digest"]}', 'patients':f'{c["patients"]} labelled, {c["tumoral"]} of them tumoral', 'cells':str(c['cells']),
                          'age':f'median {age[.5]:.0f} years, nine in ten from {age[.05]:.0f} to {age[.95]:.0f}', 'count':f'median {count[.5]:.1f} × 10⁹/L, nine in ten from {count[.05]:.1f} to {count[.95]:.0f}',
