@@ -8,7 +8,7 @@ __all__ = ['predict_inner', 'inner_predictions', 'Calibration', 'calibrate', 'ca
            'make_rule', 'rule_of', 'write_rule', 'read_rule', 'triage', 'triage_scores', 'plot_reliability',
            'net_benefit', 'plot_decision', 'plot_tradeoff', 'min_positives', 'by_prevalence']
 
-# %% ../nbs/41_triage.ipynb #60bba90b
+# %% ../nbs/41_triage.ipynb #4b4c26c9
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit as logit_of
 from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from .clinical import decision_logit
 from .cohort import Cohort
@@ -59,7 +59,7 @@ def inner_predictions(
     if file: write_table(file, inner)
     return inner
 
-# %% ../nbs/41_triage.ipynb #50173d5d
+# %% ../nbs/41_triage.ipynb #cefd9aad
 class Calibration(NamedTuple):
     "Calibrated logit: slope times logit plus intercept."
     slope:float # 1: as steep as it should be
@@ -80,24 +80,29 @@ def calibrate(
     temperature:bool=False, # only scale? else shift too
 ) -> Calibration: # to be applied to further logits of the same recipe
     "Fit a sigmoid to logits; a `LymphoError` where a class is missing."
-    y, x = np.asarray(label, int), np.asarray(logit, float)
-    n = np.bincount(y, minlength=2)
-    if not n.all(): raise LymphoError('calibration on patients of one class', 'give patients of both')
+    y, x, n = _both(label, logit)
     target = np.where(y==1, (n[1] + 1)/(n[1] + 2), 1/(n[0] + 2))
     fit = LogisticRegression(C=np.inf, fit_intercept=not temperature).fit(np.r_[x, x][:, None], np.r_[np.ones_like(y), np.zeros_like(y)], np.r_[target, 1 - target])
     return Calibration(float(fit.coef_[0, 0]), 0. if temperature else float(fit.intercept_[0]), n[1]/n.sum())
 
-# %% ../nbs/41_triage.ipynb #e639758e
+def _both(label, logit):
+    "Labels, logits and the size of each class; a LymphoError where one is missing."
+    y, x = np.asarray(label, int), np.asarray(logit, float)
+    n = np.bincount(y, minlength=2)
+    if not n.all(): raise LymphoError('calibration on patients of one class', 'give patients of both')
+    return y, x, n
+
+# %% ../nbs/41_triage.ipynb #bbd43500
 def calibration_scores(
     label, # (n,) 0 or 1
     logit, # (n,) calibrated
-) -> pd.Series: # brier, slope, intercept (in the large: with slope 1)
-    "How far probabilities can be taken at their word."
-    y, x = np.asarray(label, int), np.asarray(logit, float)
-    again = calibrate(y, x)
-    far = np.abs(x).max() + 50
+) -> pd.Series: # brier, slope (inf or -inf where the logit separates the classes), intercept (in the large: with slope 1)
+    "How far probabilities can be taken at their word; a `LymphoError` where a class is missing."
+    y, x, _ = _both(label, logit)
+    far, side = np.abs(x).max() + 50, 2*roc_auc_score(y, x) - 1
+    slope = LogisticRegression(C=np.inf).fit(x[:, None], y).coef_[0, 0] if abs(side) < 1 else side*np.inf
     shift = brentq(lambda a: (y - expit(x + a)).mean(), -far, far)
-    return pd.Series({'brier':brier_score_loss(y, expit(x)), 'slope':again.slope, 'intercept':shift})
+    return pd.Series({'brier':brier_score_loss(y, expit(x)), 'slope':slope, 'intercept':shift})
 
 def reliability(
     label, # (n,) 0 or 1
@@ -159,13 +164,13 @@ def operating_point(
     if not len(s): raise LymphoError('no tumoral patient', 'give some')
     return float(s[int(np.floor((1 - sensitivity)*len(s) + 1e-9))])
 
-# %% ../nbs/41_triage.ipynb #0dd54cb0
+# %% ../nbs/41_triage.ipynb #184a2dbc
 def three_way(
     logit, # (n,)
     low:float, # below it a tumoral patient seldom lies
     high:float, # above it a reactive patient seldom lies
 ) -> np.ndarray: # (n,) of 'reactive', 'refer', 'tumoral'
-    "Answers: reactive below `low`, else tumoral above `high`, else refer."
+    "Answers: reactive below `low`, else tumoral above `high`, else refer (in doubt)."
     x = np.asarray(logit, float)
     return np.where(x < low, 'reactive', np.where(x > high, 'tumoral', 'refer'))
 
