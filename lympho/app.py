@@ -205,7 +205,7 @@ def train(
     fitted.save(place, force)
     print(f'{chosen.name} fitted on {fitted.info["cohort"]["patients"]} patients, {fitted.info["cohort"]["tumoral"]} of them tumoral: {place}')
 
-# %% ../nbs/43_app.ipynb #c5aeade1
+# %% ../nbs/43_app.ipynb #fdf76418
 def _judged(said, rule, prevalence):
     "Answers with probability and one of three answers, if there is a rule; and what is to be said of it."
     from lympho.triage import read_rule
@@ -221,7 +221,7 @@ def predict(
     cohort:Path, # folder of a cohort with patients to predict
     everyone:bool=False, # labelled patients too; else only those without a label
     prevalence:float|None=None, # share of tumoral patients where these come from; left out: as in training
-    out:Path=Path('predictions.csv'), # where patient, logit, call, probability and answer are written
+    out:Path=Path('predictions.csv'), # where patient, logit, called (plainly, at logit 0), probability and answer (by the rule: go by this) are written
     submission:Path|None=None, # where the challenge's ID and LABEL are written; left out: nowhere
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
 ):

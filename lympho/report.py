@@ -235,7 +235,7 @@ def cards(
                          'age':f'median {age[.5]:.0f} years, nine in ten from {age[.05]:.0f} to {age[.95]:.0f}', 'count':f'median {count[.5]:.1f} × 10⁹/L, nine in ten from {count[.05]:.1f} to {count[.95]:.0f}',
                          'blank and imputed':', '.join(f'{n} {k}' for k, n in c['blanks'].items() if n) or 'none'}}
 
-# %% ../nbs/42_report.ipynb #d509ebc7
+# %% ../nbs/42_report.ipynb #5b8117bc
 _COUNTED = {'tumoral':'tumoral', 'missed':'missed', 'miss_rate':'share missed', 'bound':'95% bound', 'reactive':'reactive', 'saved':'not referred', 'saved_rate':'share not referred'}
 
 def _calibration(run, inner):
@@ -249,7 +249,7 @@ def _calibration(run, inner):
     counts = counts[list(_COUNTED)].rename(columns=_COUNTED).round(3)
     return [table_html(pd.DataFrame({'as the model says':calibration_scores(once.label, once.logit), 'calibrated':calibration_scores(once.label, logits)}).T.round(3).rename_axis('logit'), 'Calibration: slope 1 and intercept 0 are perfect. Fitted on inner folds; first repeat.'),
             figure_html(plot_reliability(once.label, logits, once.logit), 'Observed against predicted share of tumoral patients, first repeat, 95% intervals.', 'Dots near the diagonal where probabilities can be taken at their word; the table above holds the numbers.'),
-            H2('Referral'), table_html(counts, 'Thresholds from inner folds that promise a miss rate (conformal risk control): tumoral patients missed and reactive ones not referred, means over repeats; bound: exact 95% bound of the miss rate.'),
+            H2('Referral'), table_html(counts, 'Thresholds from inner folds that promise a miss rate (conformal risk control): tumoral patients missed and reactive ones not referred, means over repeats; bound: 95% bound of the miss rate, as if one threshold fixed before had judged each patient once.'),
             table_html(call, 'Three answers, first repeat: promised 5% of the tumoral called reactive, 10% of the reactive called tumoral.'),
             figure_html(plot_decision({run.recipe.name:(once.label, once.probability)}), 'Decision curve, first repeat.', 'Net benefit of referring by the model, above that of referring all or none where the model helps.')]
 
@@ -341,7 +341,7 @@ def plot_parts(
     ax.margins(x=.14)
     return ax
 
-# %% ../nbs/42_report.ipynb #39324f8e
+# %% ../nbs/42_report.ipynb #79d8523a
 ANSWERS = {'reactive':'reactive: need not be referred', 'refer':'in doubt: refer to flow cytometry', 'tumoral':'tumoral: refer to flow cytometry'}
 
 def _answer(run, sway, rule, label):
@@ -351,9 +351,9 @@ def _answer(run, sway, rule, label):
     if isinstance(rule, str): facts = {'answer':Strong('tumoral' if sway.logit > 0 else 'reactive'), 'promise':f'none: {rule}'}
     else:
         p, (a, b) = rule.answers([sway.logit]).iloc[0], rule.answers([sway.low, sway.high]).probability
-        facts = {'answer':Strong(ANSWERS[p.answer]), 'probability of a tumour':f'{share(p.probability)} (95% {share(a)} to {share(b)})',
+        facts = {'answer':Strong(ANSWERS[p.answer]), 'probability of a tumour':f'{share(p.probability)} ({share(a)} to {share(b)} with other cells of the patient)',
                  'promise':f'of tumoral patients at most {rule.low.alpha:.0%} are called reactive, on average; {rule.low.allowed} of {rule.low.positives} were in calibration'}
-    facts |= {'logit':f'{sway.logit:+.2f} (95% {sway.low:+.2f} to {sway.high:+.2f})'}
+    facts |= {'logit':f'{sway.logit:+.2f} ({sway.low:+.2f} to {sway.high:+.2f} with other cells of the patient)'}
     if len(seen) > 1: facts |= {'other models':f'{len(seen)} models that had not seen the patient said {seen.min():+.2f} to {seen.max():+.2f}, mean {seen.mean():+.2f}'}
     return facts | ({'in truth':LABELS[int(label)]} if pd.notna(label) else {})
 
@@ -368,7 +368,7 @@ def _why(seen, patient, attributes, n=8):
             H2('Cells'), P(f'Each number is what a cell adds to the logit ({seen.explanation.method}); the {len(cells)} cells together add {parts.cells:+.2f}.'),
             show(bright, 'Those that spoke most for a tumour.', 'for'), show(dark, 'Those that spoke most against it.', 'against')]
 
-# %% ../nbs/42_report.ipynb #1b64bed1
+# %% ../nbs/42_report.ipynb #dd144b87
 def patient_page(
     fitted:Fitted, # which has not seen the patient, see fit_fold
     run:Run, # of the same recipe
@@ -385,7 +385,7 @@ def patient_page(
     return page(f'lympho: patient {patient} of {cohort.name}', P(DISCLAIMER, cls='note'),
         H2('Answer'), facts_html(_answer(run, sway, rule, seen.labels[patient])),
         figure_html(plot_place(run, sway.logit, sway.low, sway.high, None if isinstance(rule, str) else rule), 'The patient among those that the run has judged, each by a model that had not seen them.', 'Logit of the patient above those of reactive and tumoral patients; the list above holds the numbers.'),
-        P('Intervals say how far the answer would move with other cells of the same patient (random halves of the bag).'),
+        P('These intervals hold 95 of 100 answers about other cells of the same patient, judged by random halves of the bag; what another model would say they do not tell.'),
         H2('Why'), *_why(seen, patient, fitted.recipe.attributes),
         H2('Made with'), facts_html({'recipe':f'{fitted.recipe.name}, digest {fitted.info["recipe"]}', 'fitted on':f'{c["patients"]} patients of {c["name"]}, {c["tumoral"]} tumoral, digest {c["digest"]}',
             'calibrated on':f'run of folds {run.info["folds"]["digest"]}, predictions {run.info["predictions"]}', 'versions':', '.join(f'{k} {v}' for k, v in env.items())}))
