@@ -6,9 +6,10 @@
 __all__ = ['app', 'DEFAULT', 'verb', 'main', 'show_table', 'check', 'synth', 'features', 'crossval', 'train', 'predict',
            'explain', 'report', 'demo', 'bench']
 
-# %% ../nbs/43_app.ipynb #4ff3d7a6
+# %% ../nbs/43_app.ipynb #05f77882
 import inspect
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -171,15 +172,30 @@ def crossval(
     run = crossval(data, chosen, folder/chosen.name, jobs, force, dask)
     _show(run, [_line(chosen, data)], data, folder/chosen.name/'report.html')
 
-# %% ../nbs/43_app.ipynb #7fa1a58c
-def _rule(chosen, data, folder, jobs, miss_rate, force):
-    "The rule of a recipe as fit.json keeps it; None where nothing can be promised, and why is printed."
+# %% ../nbs/43_app.ipynb #c5c9ffd1
+def _check_rate(rate, least):
+    "Refuse a miss rate that cannot be."
+    if not least <= rate < 1: raise LymphoError(f'--miss-rate {rate}', 'give a share below 1' + (' and above 0' if least else ', or 0 for no promise'))
+
+def _calibrated(chosen, data, folder, jobs, miss_rate):
+    "What fit.json keeps of calibration: the name of its run, and the rule; no rule where nothing can be promised, and why is printed."
+    from lympho.core import digest
     from lympho.crossval import crossval
     from lympho.triage import rule_of, write_rule
-    if not miss_rate or int(os.environ.get('WORLD_SIZE', 1)) > 1: return None
-    run = crossval(data, replace(chosen, n_repeats=1), folder/'calibration', jobs, force)
-    try: return write_rule(rule_of(run, miss_rate))
+    if not miss_rate or int(os.environ.get('WORLD_SIZE', 1)) > 1: return {}
+    once = replace(chosen, n_repeats=1)
+    name = f'calibration-{digest(once.to_json(), data.labelled.digest)}'
+    run = crossval(data, once, folder/name, jobs)
+    try: return dict(calibration=name, rule=write_rule(rule_of(run, miss_rate)))
     except LymphoError as e: print(f'no rule for referral: {e}')
+    return dict(calibration=name)
+
+def _check_place(folder, chosen, force):
+    "Refuse to fit where a model is already, or beside a run of another recipe."
+    from lympho.crossval import read_recipe
+    if (folder/'fit').exists() and not force: raise LymphoError(f'{folder/"fit"} exists', 'use it, choose another --folder, or overwrite it with --force')
+    if (folder/'recipe.json').is_file() and replace(read_recipe(folder/'recipe.json'), n_repeats=chosen.n_repeats)!=chosen:
+        raise LymphoError(f'{folder} holds a run of another recipe', 'give the recipe another name, or choose another --folder')
 
 @verb
 def train(
@@ -194,18 +210,21 @@ def train(
     "Fit one recipe on a whole cohort."
     from lympho.crossval import find_recipe
     from lympho.fitting import fit
+    _check_rate(miss_rate, 0)
     chosen = find_recipe(recipe)
     data, folder = _read(cohort, quarantine, folder)
-    place = folder/chosen.name/'fit'
-    if place.exists() and not force: raise LymphoError(f'{place} exists', 'use it, choose another --folder, or overwrite it with --force')
-    rule = _rule(chosen, data, folder/chosen.name, jobs, miss_rate, force)
+    folder = folder/chosen.name
+    _check_place(folder, chosen, force)
+    calibrated = _calibrated(chosen, data, folder, jobs, miss_rate)
     fitted = fit(data, chosen)
     if int(os.environ.get('RANK', 0)): return
-    fitted.info['rule'] = rule
-    fitted.save(place, force)
-    print(f'{chosen.name} fitted on {fitted.info["cohort"]["patients"]} patients, {fitted.info["cohort"]["tumoral"]} of them tumoral: {place}')
+    fitted.info.update(calibrated)
+    fitted.save(folder/'fit', force)
+    for old in folder.glob('calibration-*'):
+        if old.name!=calibrated.get('calibration'): shutil.rmtree(old)
+    print(f'{chosen.name} fitted on {fitted.info["cohort"]["patients"]} patients, {fitted.info["cohort"]["tumoral"]} of them tumoral: {folder/"fit"}')
 
-# %% ../nbs/43_app.ipynb #fdf76418
+# %% ../nbs/43_app.ipynb #709bcecb
 def _judged(said, rule, prevalence):
     "Answers with probability and one of three answers, if there is a rule; and what is to be said of it."
     from lympho.triage import read_rule
@@ -230,6 +249,8 @@ def predict(
     from lympho.fitting import Fitted
     from lympho.fitting import submission as write_submission
     if prevalence is not None and not 0 < prevalence < 1: raise LymphoError(f'--prevalence {prevalence}', 'give a share between 0 and 1')
+    for file in filter(None, (out, submission)):
+        if any((file.parent/f).is_file() for f in ('metrics.json', 'fit.json')): raise LymphoError(f'{file} would lie in the folder of a run', 'choose another place with --out')
     fitted = Fitted.load(run)
     data, _ = _read(cohort, quarantine, out.parent)
     asked = data if everyone else data.unlabelled
@@ -238,13 +259,23 @@ def predict(
     write_table(out, said)
     if submission: write_submission(said, submission)
     print(f'{len(said)} patients: {int(said.called.sum())} tumoral, {int((1 - said.called).sum())} reactive; {out}\n{words}')
+    if own := set(fitted.saw(data)) & set(said.patient): print(f'{len(own)} of them are patients that the model was fitted on: of them it is too sure')
     print('For research; not a medical device.')
 
-# %% ../nbs/43_app.ipynb #6bed6055
-def _run(folder):
-    "The finished run in `folder`, or else the calibration that train left there."
+# %% ../nbs/43_app.ipynb #8c435eb4
+def _who_judges(folder, data, patient):
+    "For a patient that a run in `folder` held out, the model that did, made again, and that run; else the model of train and its calibration."
     from lympho.crossval import Run
-    return Run.load(folder if (folder/'metrics.json').is_file() or not (folder/'calibration').is_dir() else folder/'calibration')
+    from lympho.fitting import Fitted, fit_fold
+    fitted = Fitted.load(folder) if (folder/'fit').is_dir() else None
+    runs = [Run.load(folder)] if (folder/'metrics.json').is_file() else []
+    if fitted and 'calibration' in fitted.info: runs.append(Run.load(folder/fitted.info['calibration']))
+    if not runs: raise LymphoError(f'{folder} holds no finished run' + ', and a model without calibration'*bool(fitted), 'make it with `lympho crossval`, or train with a miss rate above 0')
+    for run in runs:
+        if run.judged(data, patient): return fit_fold(data, run, patient), run, fitted
+    fitted = fitted or Fitted.load(folder)
+    if 'calibration' not in fitted.info: raise LymphoError(f'{folder/"fit"} was trained without calibration', 'train it again with a miss rate above 0')
+    return fitted, runs[-1], fitted
 
 @verb
 def explain(
@@ -252,20 +283,23 @@ def explain(
     cohort:Path, # folder of the cohort with the patient
     patient:str|None=None, # identifier of the patient; must be given
     out:Path|None=None, # the HTML file; left out: patients/ in the folder of the run, and the name of the patient
-    miss_rate:float=.05, # share of tumoral patients that may be called reactive
+    miss_rate:float|None=None, # share of tumoral patients that may be called reactive; left out: that of train, or 0.05
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
 ):
     "Write the page of one patient: the answer, and the cells that spoke for and against it."
     from lympho.core import write_text
-    from lympho.fitting import Fitted, fit_fold
     from lympho.report import patient_page
-    done, (data, _) = _run(run), _read(cohort, quarantine, run.parent)
+    if miss_rate is not None: _check_rate(miss_rate, 1e-9)
+    if patient is None: raise LymphoError('no patient was named', 'name one of the cohort with --patient')
+    folder = run.parent if run.name=='fit' and (run/'fit.json').is_file() else run
+    out = out or folder/'patients'/f'{patient}.html'
+    data, _ = _read(cohort, quarantine, out.parent)
     if patient not in data.patients.patient.tolist(): raise LymphoError(f'{data.name} has no patient {patient}', 'name one of the cohort with --patient')
-    judged = data.labelled.digest==done.info['cohort']['digest'] and patient in done.predictions.patient.tolist()
-    fitted = fit_fold(data, done, patient) if judged else Fitted.load(run)
-    out = out or run/'patients'/f'{patient}.html'
-    write_text(out, patient_page(fitted, replace(done, recipe=fitted.recipe), data, patient, miss_rate))
-    print(f'explained by a model that {"held the patient out" if judged else "was fitted on all of its cohort"}: {out}')
+    judge, done, fitted = _who_judges(folder, data, patient)
+    if fitted and miss_rate is None: miss_rate = (fitted.info.get('rule') or {'low':{'alpha':None}})['low']['alpha']
+    write_text(out, patient_page(judge, done, data, patient, miss_rate))
+    known = '; it was fitted on this very patient, so the answer is too sure' if patient in judge.saw(data) else ''
+    print(f'explained by a model that {"was fitted on all of its cohort" if judge is fitted else "held the patient out"}{known}: {out}')
 
 # %% ../nbs/43_app.ipynb #0af191fa
 @verb

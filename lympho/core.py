@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREY', 'LymphoError', 'rng', 'seed_of', 'digest', 'atomic', 'write_text', 'write_json',
-           'write_table', 'cache_folder', 'environment', 'progress', 'plot_style']
+           'write_table', 'read_json', 'read_table', 'cache_folder', 'environment', 'progress', 'plot_style']
 
 # %% ../nbs/00_core.ipynb #d9789084
 import contextlib
@@ -106,6 +106,24 @@ def write_table(
 ):
     "Write `df` as CSV without its index to `path` atomically; floats keep every digit that matters."
     write_text(path, df.to_csv(index=False, lineterminator='\n'))
+
+# %% ../nbs/00_core.ipynb #96fa2e02
+@contextlib.contextmanager
+def _reading(path):
+    try: yield
+    except (OSError, ValueError) as e: raise LymphoError(f'{path} cannot be read ({type(e).__name__})', 'restore it, or make it again') from None
+
+def read_json(
+    path:Path|str, # of the file
+) -> dict|list: # as it was written
+    "What `write_json` wrote; a `LymphoError` where the file is missing or damaged."
+    with _reading(path): return json.loads(Path(path).read_text())
+
+def read_table(
+    path:Path|str, # of the CSV file
+) -> pd.DataFrame: # as it was written; the column patient is text whatever stands in it
+    "What `write_table` wrote; a `LymphoError` where the file is missing or damaged."
+    with _reading(path): return pd.read_csv(path, dtype={'patient':str}, keep_default_na=False, na_values=[''], float_precision='round_trip')
 
 # %% ../nbs/00_core.ipynb #e4b71eb5
 def cache_folder() -> Path: # $LYMPHO_CACHE, or lympho in the user's cache folder

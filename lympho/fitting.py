@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['Fitted', 'networks', 'fit', 'fit_fold', 'submission']
 
-# %% ../nbs/33_fitting.ipynb #146c3d9f
-import json
+# %% ../nbs/33_fitting.ipynb #5b356809
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +16,12 @@ from sklearn.base import BaseEstimator
 
 from .clinical import decision_logit
 from .cohort import Cohort
-from .core import LymphoError, atomic, digest, environment, seed_of, write_json, write_table, write_text
-from .crossval import Recipe, Run, fit_model, one_thread, recipe_store, recipe_table, rows_of
+from .core import LymphoError, atomic, digest, environment, read_json, seed_of, write_json, write_table, write_text
+from .crossval import Recipe, Run, fit_model, one_thread, read_recipe, recipe_store, recipe_table, rows_of
 from .pooled import bag_table, with_images
 from .splits import inner_splits, make_folds, split
 
-# %% ../nbs/33_fitting.ipynb #7c9fde7a
+# %% ../nbs/33_fitting.ipynb #7a2a6688
 @dataclass(frozen=True, eq=False)
 class Fitted:
     "A recipe fitted on a cohort."
@@ -44,7 +43,11 @@ def _fit(cohort, recipe, train, inner, seed):
     with one_thread(): model = fit_model(recipe, table, inner, seed, store)
     return Fitted(recipe, model, dict(
         cohort=dict(name=cohort.name, digest=used.digest, patients=len(train), tumoral=int(table.label.sum()), cells=len(used.cells)),
-        recipe=digest(asdict(recipe)), store=getattr(store, 'recipe', None), environment=environment('skops', 'safetensors')))
+        recipe=digest(asdict(recipe)), store=getattr(store, 'recipe', None), seen=sorted(_mark(used)), environment=environment('skops', 'safetensors')))
+
+def _mark(cohort):
+    "For each patient the digest of one of its images."
+    return cohort.cells.groupby('patient', sort=False).digest.min()
 
 def fit(
     cohort:Cohort, # its labelled patients are used
@@ -55,6 +58,15 @@ def fit(
     patients = cohort.labelled.patients
     folds = make_folds(patients, 1, recipe.n_inner, 2, recipe.seed)
     return _fit(cohort, recipe, patients.patient.tolist(), [split(folds, 0, k) for k in range(recipe.n_inner)], seed_of(recipe.seed, 'fit'))
+
+# %% ../nbs/33_fitting.ipynb #a46cd645
+@patch
+def saw(self:Fitted,
+    cohort:Cohort, # of any patients
+) -> list[str]: # some of its patients
+    "The patients on whose cells the model was fitted."
+    mark = _mark(cohort)
+    return mark.index[mark.isin(self.info['seen'])].tolist()
 
 # %% ../nbs/33_fitting.ipynb #d4aea148
 @patch
@@ -155,7 +167,7 @@ def save(self:Fitted,
         with _without_networks(self.model) as rest: skops.io.dump(rest, d/'model.skops')
         write_json(d/'fit.json', self.info | {'files':{f.name:digest(f.read_bytes()) for f in sorted(d.iterdir())}})
 
-# %% ../nbs/33_fitting.ipynb #58e7d47c
+# %% ../nbs/33_fitting.ipynb #427f09ed
 def _read_model(folder):
     "The model in `folder`, without its networks; a LymphoError where it holds types that are not trusted."
     import skops.io
@@ -171,7 +183,7 @@ def load(cls:Fitted,
     folder = Path(folder)
     folder = folder/'fit' if (folder/'fit'/'fit.json').is_file() else folder
     if not (folder/'fit.json').is_file(): raise LymphoError(f'{folder} holds no fitted model', 'make it with `lympho train`')
-    info = json.loads((folder/'fit.json').read_text())
+    info = read_json(folder/'fit.json')
     for name, d in info.pop('files').items():
         if not (folder/name).is_file() or digest((folder/name).read_bytes())!=d: raise LymphoError(f'{folder}/{name} is not what was saved', 'copy the folder again, or fit again')
     model = _read_model(folder)
@@ -179,7 +191,7 @@ def load(cls:Fitted,
         from safetensors.torch import load_file
         tensors = load_file(folder/'weights.safetensors')
         for i, n in enumerate(nets): n.restore({k.removeprefix(f'{i}.'):v for k, v in tensors.items() if k.startswith(f'{i}.')})
-    return cls(Recipe.from_json((folder/'recipe.json').read_text()), model, info)
+    return cls(read_recipe(folder/'recipe.json'), model, info)
 
 # %% ../nbs/33_fitting.ipynb #9f186460
 def submission(

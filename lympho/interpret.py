@@ -235,7 +235,7 @@ def leave_one_out(
     part, bags, said = _open(fitted, cohort, patients)
     return _explain(part, bags, said, _paths(cohort.cells), leave_one_out=True)
 
-# %% ../nbs/40_interpret.ipynb #b509c77c
+# %% ../nbs/40_interpret.ipynb #d13d45e9
 def _halves(n, draws, r):
     "Random halves of n cells, (draws, n) bool."
     return torch.as_tensor(r.uniform(size=(draws, n)).argsort(1) < max(n//2, 1))
@@ -248,14 +248,14 @@ def cell_interval(
     level:float=.95, # of the interval
     seed:int=0, # of the halves
 ) -> pd.DataFrame: # patient, logit, low, high (NaN for bags of one cell)
-    "The logit and how far it would move with other cells of the same patient; `LymphoError` as for explain."
+    "The logit and how far it would move about its value with other cells of the same patient; `LymphoError` as for explain."
     part, bags, said = _open(fitted, cohort, patients)
     tails, rows = ((1 - level)/2, (1 + level)/2), []
     with one_thread():
         for i, p in enumerate(said.patient):
             e = part.embed(bags[p])
             z = part.outer.fuse(part.masked(e, _halves(len(e), draws, rng(seed, 'halves', p)), i), i)
-            rows.append(np.quantile(z, tails) if len(e) > 1 else (np.nan, np.nan))
+            rows.append(said.logit[i] + np.quantile(z - z.mean(), tails) if len(e) > 1 else (np.nan, np.nan))
     return said[['patient', 'logit']].assign(low=[a for a, _ in rows], high=[b for _, b in rows])
 
 # %% ../nbs/40_interpret.ipynb #383f6f58

@@ -7,9 +7,10 @@ __all__ = ['DISCLAIMER', 'ANSWERS', 'plot_scores', 'plot_roc', 'figure_html', 't
            'protocol', 'strata', 'shortcuts', 'invariance', 'plot_pr', 'cards', 'report', 'plot_place', 'plot_parts',
            'patient_page']
 
-# %% ../nbs/42_report.ipynb #8b317c38
+# %% ../nbs/42_report.ipynb #b6bbc169
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from .crossval import BASELINE, Run, leaderboard
 from .fitting import Fitted
 from .interpret import MILInterpretation, cell_interval
 from .metrics import evaluate, format_interval, pr_band, roc_band
-from .triage import calibration_scores, min_positives, plot_decision, plot_reliability, rule_of, triage, triage_scores
+from .triage import calibration_scores, min_positives, plot_decision, plot_reliability, read_rule, rule_of, triage, triage_scores
 
 # %% ../nbs/42_report.ipynb #7cc1dfca
 def plot_scores(
@@ -301,11 +302,11 @@ def report(
         H2('Cards'), *[x for name, card in cards(run, cohort).items() for x in (H3(name), facts_html(card))],
         H2('Made with'), table_html(env, f"Cohort {run.info['cohort']['digest']}, folds {run.info['folds']['digest']}, predictions {run.info['predictions']}."))
 
-# %% ../nbs/42_report.ipynb #aab28153
+# %% ../nbs/42_report.ipynb #acd32d21
 def plot_place(
     run:Run, # whose held-out answers are drawn
     logit:float, # of the patient
-    low:float, # end of its interval
+    low:float, # end of its interval; NaN: it has none
     high:float, # end of its interval
     rule=None, # see rule_of; None: no thresholds
 ): # a matplotlib axes
@@ -317,7 +318,7 @@ def plot_place(
     for k, color, mark in ((0, BLUE, 'o'), (1, ORANGE, 's')):
         x = once.logit[once.label==k]
         ax.plot(x, np.full(len(x), k) + rng(0, 'jitter', str(k)).uniform(-.22, .22, len(x)), mark, color=color, alpha=.45, ms=5, mew=0)
-    ax.errorbar(logit, 2, xerr=[[max(logit - low, 0)], [max(high - logit, 0)]], fmt='D', color='black', ms=7, capsize=4)
+    ax.errorbar(logit, 2, xerr=None if np.isnan(low) else [[max(logit - low, 0)], [max(high - logit, 0)]], fmt='D', color='black', ms=7, capsize=4)
     for x, name in ((rule.low.threshold, 'reactive below'), (max(rule.low.threshold, rule.high), 'tumoral above')) if rule else ():
         ax.axvline(x, color=GREY, lw=1, ls='--')
         ax.annotate(name, (x, 2.75), ha='right' if name.startswith('r') else 'left', fontsize='small', color='dimgrey', xytext=(-3 if name.startswith('r') else 3, 0), textcoords='offset points')
@@ -341,19 +342,19 @@ def plot_parts(
     ax.margins(x=.14)
     return ax
 
-# %% ../nbs/42_report.ipynb #79d8523a
+# %% ../nbs/42_report.ipynb #ce020251
 ANSWERS = {'reactive':'reactive: need not be referred', 'refer':'in doubt: refer to flow cytometry', 'tumoral':'tumoral: refer to flow cytometry'}
 
-def _answer(run, sway, rule, label):
-    "What is said of a patient, as names and words; `rule` may be the reason why there is none."
-    seen = run.predictions[run.predictions.patient==sway.patient].logit
+def _answer(sway, rule, seen, label):
+    "What is said of a patient, as names and words; `rule` may be the reason why there is none, `seen` are logits of other models."
     def share(p): return '< 0.01' if p < .01 else '> 0.99' if p > .99 else f'{p:.2f}'
+    def between(a, b): return '' if pd.isna(sway.low) else f' ({a} to {b} with other cells of the patient)'
     if isinstance(rule, str): facts = {'answer':Strong('tumoral' if sway.logit > 0 else 'reactive'), 'promise':f'none: {rule}'}
     else:
         p, (a, b) = rule.answers([sway.logit]).iloc[0], rule.answers([sway.low, sway.high]).probability
-        facts = {'answer':Strong(ANSWERS[p.answer]), 'probability of a tumour':f'{share(p.probability)} ({share(a)} to {share(b)} with other cells of the patient)',
+        facts = {'answer':Strong(ANSWERS[p.answer]), 'probability of a tumour':share(p.probability) + between(share(a), share(b)),
                  'promise':f'of tumoral patients at most {rule.low.alpha:.0%} are called reactive, on average; {rule.low.allowed} of {rule.low.positives} were in calibration'}
-    facts |= {'logit':f'{sway.logit:+.2f} ({sway.low:+.2f} to {sway.high:+.2f} with other cells of the patient)'}
+    facts |= {'logit':f'{sway.logit:+.2f}' + between(f'{sway.low:+.2f}', f'{sway.high:+.2f}')}
     if len(seen) > 1: facts |= {'other models':f'{len(seen)} models that had not seen the patient said {seen.min():+.2f} to {seen.max():+.2f}, mean {seen.mean():+.2f}'}
     return facts | ({'in truth':LABELS[int(label)]} if pd.notna(label) else {})
 
@@ -368,22 +369,30 @@ def _why(seen, patient, attributes, n=8):
             H2('Cells'), P(f'Each number is what a cell adds to the logit ({seen.explanation.method}); the {len(cells)} cells together add {parts.cells:+.2f}.'),
             show(bright, 'Those that spoke most for a tumour.', 'for'), show(dark, 'Those that spoke most against it.', 'against')]
 
-# %% ../nbs/42_report.ipynb #dd144b87
+# %% ../nbs/42_report.ipynb #81047196
+def _rule(fitted, run, alpha, held):
+    "The rule for a patient that the run held out, or else (None) that of the fitted model; in words why there is none."
+    own = fitted.info.get('rule')
+    if held is None and own and alpha in (None, own['low']['alpha']): return read_rule(own)
+    try: return rule_of(run, alpha or .05, without=held)
+    except LymphoError as e: return str(e)
+
 def patient_page(
     fitted:Fitted, # which has not seen the patient, see fit_fold
-    run:Run, # of the same recipe
+    run:Run, # of the same recipe, with any number of repeats
     cohort:Cohort, # with the patient, and its images
     patient:str, # labelled or not
-    alpha:float=.05, # miss rate to be promised
+    alpha:float|None=None, # miss rate to be promised; None: as the fitted model has it, or .05
 ) -> str: # HTML that needs nothing else
     "What is said of one patient, and why; a `LymphoError` for a recipe without images, a patient that is not there, or a run of another recipe."
-    if fitted.recipe!=run.recipe: raise LymphoError(f'the run is of {run.recipe.name}, the model of {fitted.recipe.name}', 'give those of one recipe')
+    if fitted.recipe!=replace(run.recipe, n_repeats=fitted.recipe.n_repeats): raise LymphoError(f'the run is of {run.recipe.name}, the model of {fitted.recipe.name}', 'give those of one recipe')
     seen, sway = MILInterpretation.from_fitted(fitted, cohort, [patient]), cell_interval(fitted, cohort, [patient]).iloc[0]
-    try: rule = rule_of(run, alpha, without=patient)
-    except LymphoError as e: rule = str(e)
+    held, rule = run.judged(cohort, patient), _rule(fitted, run, alpha, patient if run.judged(cohort, patient) else None)
+    others = run.predictions[(run.predictions.patient==patient) & held].logit
     env, c = environment(), fitted.info['cohort']
     return page(f'lympho: patient {patient} of {cohort.name}', P(DISCLAIMER, cls='note'),
-        H2('Answer'), facts_html(_answer(run, sway, rule, seen.labels[patient])),
+        *([P('The model was fitted on these very cells: its answer is too sure. What it would say of a stranger, only the cohort that it was fitted on can tell.', cls='note')] if patient in fitted.saw(cohort) else []),
+        H2('Answer'), facts_html(_answer(sway, rule, others, seen.labels[patient])),
         figure_html(plot_place(run, sway.logit, sway.low, sway.high, None if isinstance(rule, str) else rule), 'The patient among those that the run has judged, each by a model that had not seen them.', 'Logit of the patient above those of reactive and tumoral patients; the list above holds the numbers.'),
         P('These intervals hold 95 of 100 answers about other cells of the same patient, judged by random halves of the bag; what another model would say they do not tell.'),
         H2('Why'), *_why(seen, patient, fitted.recipe.attributes),

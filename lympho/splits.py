@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HELD_OUT', 'make_folds', 'split', 'inner_splits', 'check_folds', 'read_folds']
 
-# %% ../nbs/03_splits.ipynb #0e6fc6b1
+# %% ../nbs/03_splits.ipynb #664f9001
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from .cohort import natural_key
-from .core import LymphoError, digest, seed_of
+from .core import LymphoError, digest, read_table, seed_of
 
 # %% ../nbs/03_splits.ipynb #3f32b68b
 HELD_OUT = -1
@@ -83,7 +83,7 @@ def inner_splits(
     rows = rows[rows.inner!=HELD_OUT]
     for k in sorted(rows.inner.unique()): yield rows.patient[rows.inner!=k].tolist(), rows.patient[rows.inner==k].tolist()
 
-# %% ../nbs/03_splits.ipynb #de4bc720
+# %% ../nbs/03_splits.ipynb #b613591e
 def check_folds(
     folds:pd.DataFrame, # see make_folds
     patients:list[str]|None=None, # identifiers that the plan must cover, no more and no fewer
@@ -102,7 +102,7 @@ def read_folds(
     expect:str|None=None, # digest that it must have
 ) -> pd.DataFrame: # see make_folds
     "The plan at `path`; a `LymphoError` where it is not a valid one or not the expected one."
-    folds = pd.read_csv(path, dtype={'patient':str})
-    check_folds(folds)
+    folds = read_table(path)
     if expect and digest(folds)!=expect: raise LymphoError(f'{path} is another plan than the run was made with', 'restore it, or run again with --force')
+    check_folds(folds)
     return folds
