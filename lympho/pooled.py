@@ -135,7 +135,7 @@ class Average(ClassifierMixin, BaseEstimator):
         "The mean of what the models say."
         return self.together([decision_logit(m, X) for m in self.models])
 
-# %% ../nbs/24_pooled.ipynb #3d541148
+# %% ../nbs/24_pooled.ipynb #78cca227
 class LateFusion(ClassifierMixin, BaseEstimator):
     "A logistic model of the attributes and of what an image model says of patients it has not seen."
     def __init__(self,
@@ -167,7 +167,9 @@ class LateFusion(ClassifierMixin, BaseEstimator):
         choices = [clone(image).set_params(**p) for p in ParameterGrid(self.grid or {})]
         answers = np.mean([_out_of_fold(choices, X, y, self.n_inner, self.seed + r) for r in range(self.n_repeats)], axis=0)
         best = int(np.argmax([roc_auc_score(y, a) for a in answers]))
-        return clone(choices[best]).fit(X, y), answers[best]
+        model = clone(choices[best]).fit(X, y)
+        if np.std(decision_logit(model, X)) < np.std(answers[best])/2: self.trust_ = 0
+        return model, answers[best]
 
     def _inputs(self, X, answers): return np.c_[self.trust_*answers, self.columns_.transform(X)]
 

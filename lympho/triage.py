@@ -8,7 +8,8 @@ __all__ = ['predict_inner', 'inner_predictions', 'Calibration', 'calibrate', 'ca
            'make_rule', 'rule_of', 'write_rule', 'read_rule', 'triage', 'triage_scores', 'plot_reliability',
            'net_benefit', 'plot_decision', 'plot_tradeoff', 'min_positives', 'by_prevalence']
 
-# %% ../nbs/41_triage.ipynb #4b4c26c9
+# %% ../nbs/41_triage.ipynb #9efd52ba
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +23,11 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from .clinical import decision_logit
 from .cohort import Cohort
-from .core import BLUE, GREY, ORANGE, LymphoError, digest, plot_style, seed_of, write_table
+from .core import BLUE, GREY, ORANGE, LymphoError, digest, plot_style, read_table, seed_of, write_table
 from .crossval import Run, fit_model, one_thread, rows_of, run_folds
 from .splits import inner_splits, make_folds, split
 
-# %% ../nbs/41_triage.ipynb #6f3a3436
+# %% ../nbs/41_triage.ipynb #56766c3a
 def predict_inner(
     recipe, # what to fit
     patients:pd.DataFrame, # all labelled patients, see recipe_table
@@ -47,16 +48,23 @@ def predict_inner(
 def inner_predictions(
     run:Run, # finished
     cohort:Cohort, # the one it was made on
-    folder:Path|str|None=None, # the run folder, where inner.csv is kept; None: nowhere
+    folder:Path|str|None=None, # the run folder, where they are kept as inner-KEY.csv; None: nowhere
     n_jobs:int=1, # folds at a time; -1: one a core
 ) -> pd.DataFrame: # patient, repeat, fold, label, logit; see predict_inner
     "Inner out-of-fold predictions of every outer fold, resumable; a `LymphoError` where the cohort is another one."
     if run.info['cohort']['digest']!=cohort.labelled.digest: raise LymphoError(f'the run was made on another cohort than {cohort.name}', 'give the cohort of the run')
-    file = folder and Path(folder)/'inner.csv'
-    if file and file.is_file(): return pd.read_csv(file, dtype={'patient':str}, float_precision='round_trip')
-    parts = folder and Path(folder)/f'inner-{digest(run.recipe.to_json(), run.folds, cohort.labelled.digest)}'
+    key = digest(run.recipe.to_json(), run.folds, cohort.labelled.digest)
+    file, parts = (folder and Path(folder)/f'inner-{key}{end}' for end in ('.csv', ''))
+    if file and file.is_file(): return _whole(read_table(file), run, file)
     inner = run_folds(predict_inner, cohort, run.recipe, run.folds, parts, n_jobs)
     if file: write_table(file, inner)
+    if file: shutil.rmtree(parts)
+    return inner
+
+def _whole(inner, run, file):
+    "The inner predictions, unless some are missing."
+    n = run.predictions.groupby('repeat').size().mul(run.recipe.n_folds - 1)
+    if not inner.groupby('repeat').logit.count().equals(n.rename('logit')): raise LymphoError(f'{file} is damaged', 'remove it; it will be made again')
     return inner
 
 # %% ../nbs/41_triage.ipynb #cefd9aad
