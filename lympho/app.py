@@ -172,11 +172,19 @@ def crossval(
     run = crossval(data, chosen, folder/chosen.name, jobs, force, dask)
     _show(run, [_line(chosen, data)], data, folder/chosen.name/'report.html')
 
-# %% ../nbs/43_app.ipynb #c5c9ffd1
+# %% ../nbs/43_app.ipynb #0f118f14
 def _check_rate(rate, least):
     "Refuse a miss rate that cannot be."
     if not least <= rate < 1: raise LymphoError(f'--miss-rate {rate}', 'give a share below 1' + (' and above 0' if least else ', or 0 for no promise'))
 
+def _check_place(folder, chosen, force):
+    "Refuse to fit where a model is already, or beside a run of another recipe."
+    from lympho.crossval import read_recipe
+    if (folder/'fit').exists() and not force: raise LymphoError(f'{folder/"fit"} exists', 'use it, choose another --folder, or overwrite it with --force')
+    if (folder/'recipe.json').is_file() and replace(read_recipe(folder/'recipe.json'), n_repeats=chosen.n_repeats)!=chosen:
+        raise LymphoError(f'{folder} holds a run of another recipe', 'give the recipe another name, or choose another --folder')
+
+# %% ../nbs/43_app.ipynb #fe29853c
 def _calibrated(chosen, data, folder, jobs, miss_rate):
     "What fit.json keeps of calibration: the name of its run, and the rule; no rule where nothing can be promised, and why is printed."
     from lympho.core import digest
@@ -189,13 +197,6 @@ def _calibrated(chosen, data, folder, jobs, miss_rate):
     try: return dict(calibration=name, rule=write_rule(rule_of(run, miss_rate)))
     except LymphoError as e: print(f'no rule for referral: {e}')
     return dict(calibration=name)
-
-def _check_place(folder, chosen, force):
-    "Refuse to fit where a model is already, or beside a run of another recipe."
-    from lympho.crossval import read_recipe
-    if (folder/'fit').exists() and not force: raise LymphoError(f'{folder/"fit"} exists', 'use it, choose another --folder, or overwrite it with --force')
-    if (folder/'recipe.json').is_file() and replace(read_recipe(folder/'recipe.json'), n_repeats=chosen.n_repeats)!=chosen:
-        raise LymphoError(f'{folder} holds a run of another recipe', 'give the recipe another name, or choose another --folder')
 
 @verb
 def train(

@@ -135,7 +135,7 @@ class Average(ClassifierMixin, BaseEstimator):
         "The mean of what the models say."
         return self.together([decision_logit(m, X) for m in self.models])
 
-# %% ../nbs/24_pooled.ipynb #78cca227
+# %% ../nbs/24_pooled.ipynb #0cc68ed2
 class LateFusion(ClassifierMixin, BaseEstimator):
     "A logistic model of the attributes and of what an image model says of patients it has not seen."
     def __init__(self,
@@ -172,7 +172,6 @@ class LateFusion(ClassifierMixin, BaseEstimator):
         return model, answers[best]
 
     def _inputs(self, X, answers): return np.c_[self.trust_*answers, self.columns_.transform(X)]
-
     def _fuse(self, X, answers, y): return make_pipeline(StandardScaler(), LogisticRegression(class_weight='balanced')).fit(self._inputs(X, answers), y)
 
     def decision_function(self,
