@@ -104,11 +104,21 @@ def synth(
 # %% ../nbs/43_app.ipynb #07148ef2
 DEFAULT = 'late-zoom-shapes'
 
-# %% ../nbs/43_app.ipynb #0dadac10
+# %% ../nbs/43_app.ipynb #900bacf2
+def _read(cohort, quarantine, folder, year, decode=True):
+    "The cohort and the folder of its runs, where the manifest goes."
+    folder = folder or Path('runs')/Path(cohort).resolve().name
+    data = Cohort.from_folder(cohort, 'quarantine' if quarantine else 'raise', folder/'quarantine.csv', year, decode)
+    bad = data.problems[data.problems.level!='note']
+    if len(bad): print(f'left out: {len(bad)} patients or cells, see {folder/"quarantine.csv"}')
+    return data, folder
+
+# %% ../nbs/43_app.ipynb #bda0a5e7
 @verb
 def features(
     cohort:Path, # folder of a cohort
     recipe:str=DEFAULT, # image recipe whose encoder, stages and crop are used
+    quarantine:bool=False, # leave out what has a problem
     reference_year:int=REFERENCE_YEAR, # year at which ages are taken
 ):
     "Describe every cell by a frozen network."
@@ -116,7 +126,7 @@ def features(
     from lympho.encoders import make_encoder
     chosen, done = find_recipe(recipe), []
     if not chosen.encoder or not chosen.frozen: raise LymphoError(f'{chosen.name} has no frozen network', 'name a pooled, late or mil recipe')
-    data, encoder = Cohort.from_folder(cohort, reference_year=reference_year, decode=False), make_encoder(chosen.encoder)
+    (data, _), encoder = _read(cohort, quarantine, None, reference_year, decode=quarantine), make_encoder(chosen.encoder)
     getattr(encoder, 'encoders', [encoder])[0].register_forward_hook(lambda _, images, out: done.append(len(out)))
     start = time.perf_counter()
     store = recipe_store(data, chosen, encoder=encoder)
@@ -124,15 +134,7 @@ def features(
     print(f'{len(store.cells)} cells, {store.values.shape[1]} features each; {sum(done)} cells computed now, {took:.1f} s ({sum(done)/took:,.0f} images/s)')
     print(f'in {store.path}')
 
-# %% ../nbs/43_app.ipynb #66c8c845
-def _read(cohort, quarantine, folder):
-    "The cohort and the folder of its runs, where the manifest goes."
-    folder = folder or Path('runs')/Path(cohort).resolve().name
-    data = Cohort.from_folder(cohort, 'quarantine' if quarantine else 'raise', folder/'quarantine.csv')
-    bad = data.problems[data.problems.level!='note']
-    if len(bad): print(f'left out: {len(bad)} patients or cells, see {folder/"quarantine.csv"}')
-    return data, folder
-
+# %% ../nbs/43_app.ipynb #ed52fdf8
 def _line(recipe, data, folder=None, jobs=1):
     "The run of the clinical line on the folds of `recipe`."
     from lympho.crossval import BASELINE, RECIPES, crossval
@@ -154,7 +156,7 @@ def _closely(run, data, folder, jobs):
     from lympho.triage import inner_predictions
     return dict(inner=inner_predictions(run, data, folder, jobs), fitted=fit(data, run.recipe) if run.recipe.encoder else None)
 
-# %% ../nbs/43_app.ipynb #39ee00f0
+# %% ../nbs/43_app.ipynb #9ccfa647
 @verb
 def crossval(
     cohort:Path, # folder of a labelled cohort
@@ -163,12 +165,13 @@ def crossval(
     jobs:int=-1, # folds at a time; -1: one a core
     dask:str|None=None, # address of a dask scheduler whose workers see the same files; left out: this machine
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
+    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
     force:bool=False, # overwrite a finished run
 ):
     "Judge one recipe on a cohort."
     from lympho.crossval import crossval, find_recipe
     chosen = find_recipe(recipe)
-    data, folder = _read(cohort, quarantine, folder)
+    data, folder = _read(cohort, quarantine, folder, reference_year)
     run = crossval(data, chosen, folder/chosen.name, jobs, force, dask)
     _show(run, [_line(chosen, data)], data, folder/chosen.name/'report.html')
 
@@ -184,7 +187,7 @@ def _check_place(folder, chosen, force):
     if (folder/'recipe.json').is_file() and replace(read_recipe(folder/'recipe.json'), n_repeats=chosen.n_repeats)!=chosen:
         raise LymphoError(f'{folder} holds a run of another recipe', 'give the recipe another name, or choose another --folder')
 
-# %% ../nbs/43_app.ipynb #fe29853c
+# %% ../nbs/43_app.ipynb #e95b5f7d
 def _calibrated(chosen, data, folder, jobs, miss_rate):
     "What fit.json keeps of calibration: the name of its run, and the rule; no rule where nothing can be promised, and why is printed."
     from lympho.core import digest
@@ -206,6 +209,7 @@ def train(
     miss_rate:float=.05, # share of tumoral patients that may be called reactive; 0: nothing is promised, which saves time
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
+    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
     force:bool=False, # overwrite a fitted model
 ):
     "Fit one recipe on a whole cohort."
@@ -213,7 +217,7 @@ def train(
     from lympho.fitting import fit
     _check_rate(miss_rate, 0)
     chosen = find_recipe(recipe)
-    data, folder = _read(cohort, quarantine, folder)
+    data, folder = _read(cohort, quarantine, folder, reference_year)
     folder = folder/chosen.name
     _check_place(folder, chosen, force)
     calibrated = _calibrated(chosen, data, folder, jobs, miss_rate)
@@ -225,7 +229,7 @@ def train(
         if old.name!=calibrated.get('calibration'): shutil.rmtree(old)
     print(f'{chosen.name} fitted on {fitted.info["cohort"]["patients"]} patients, {fitted.info["cohort"]["tumoral"]} of them tumoral: {folder/"fit"}')
 
-# %% ../nbs/43_app.ipynb #709bcecb
+# %% ../nbs/43_app.ipynb #c73f4f1d
 def _judged(said, rule, prevalence):
     "Answers with probability and one of three answers, if there is a rule; and what is to be said of it."
     from lympho.triage import read_rule
@@ -244,6 +248,7 @@ def predict(
     out:Path=Path('predictions.csv'), # where patient, logit, called (plainly, at logit 0), probability and answer (by the rule: go by this) are written
     submission:Path|None=None, # where the challenge's ID and LABEL are written; left out: nowhere
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
+    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
 ):
     "Say of patients whether their lymphocytosis is reactive or tumoral."
     from lympho.core import write_table
@@ -253,7 +258,7 @@ def predict(
     for file in filter(None, (out, submission)):
         if any((file.parent/f).is_file() for f in ('metrics.json', 'fit.json')): raise LymphoError(f'{file} would lie in the folder of a run', 'choose another place with --out')
     fitted = Fitted.load(run)
-    data, _ = _read(cohort, quarantine, out.parent)
+    data, _ = _read(cohort, quarantine, out.parent, reference_year)
     asked = data if everyone else data.unlabelled
     if not len(asked): raise LymphoError(f'{data.name} has no {"" if everyone else "unlabelled "}patient', 'give a cohort with patients to predict, or --everyone')
     said, words = _judged(fitted.predict(data, asked.patients.patient), fitted.info.get('rule'), prevalence)
@@ -263,7 +268,7 @@ def predict(
     if own := set(fitted.saw(data)) & set(said.patient): print(f'{len(own)} of them are patients that the model was fitted on: of them it is too sure')
     print('For research; not a medical device.')
 
-# %% ../nbs/43_app.ipynb #8c435eb4
+# %% ../nbs/43_app.ipynb #e1e2b8bc
 def _who_judges(folder, data, patient):
     "For a patient that a run in `folder` held out, the model that did, made again, and that run; else the model of train and its calibration."
     from lympho.crossval import Run
@@ -286,6 +291,7 @@ def explain(
     out:Path|None=None, # the HTML file; left out: patients/ in the folder of the run, and the name of the patient
     miss_rate:float|None=None, # share of tumoral patients that may be called reactive; left out: that of train, or 0.05
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
+    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
 ):
     "Write the page of one patient: the answer, and the cells that spoke for and against it."
     from lympho.core import write_text
@@ -294,7 +300,7 @@ def explain(
     if patient is None: raise LymphoError('no patient was named', 'name one of the cohort with --patient')
     folder = run.parent if run.name=='fit' and (run/'fit.json').is_file() else run
     out = out or folder/'patients'/f'{patient}.html'
-    data, _ = _read(cohort, quarantine, out.parent)
+    data, _ = _read(cohort, quarantine, out.parent, reference_year)
     if patient not in data.patients.patient.tolist(): raise LymphoError(f'{data.name} has no patient {patient}', 'name one of the cohort with --patient')
     judge, done, fitted = _who_judges(folder, data, patient)
     if fitted and miss_rate is None: miss_rate = (fitted.info.get('rule') or {'low':{'alpha':None}})['low']['alpha']
@@ -302,7 +308,7 @@ def explain(
     known = '; it was fitted on this very patient, so the answer is too sure' if patient in judge.saw(data) else ''
     print(f'explained by a model that {"was fitted on all of its cohort" if judge is fitted else "held the patient out"}{known}: {out}')
 
-# %% ../nbs/43_app.ipynb #0af191fa
+# %% ../nbs/43_app.ipynb #13ebaa0b
 @verb
 def report(
     run:Path, # folder of a finished run, as crossval makes it
@@ -310,13 +316,14 @@ def report(
     out:Path|None=None, # the HTML file; left out: report.html in the folder of the run
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, as in the run
+    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
 ):
     "Write the report of one run."
     from lympho.crossval import Run
-    done, (data, _) = Run.load(run), _read(cohort, quarantine, run.parent)
+    done, (data, _) = Run.load(run), _read(cohort, quarantine, run.parent, reference_year)
     _show(done, [_line(done.recipe, data)], data, out or run/'report.html', **_closely(done, data, run, jobs))
 
-# %% ../nbs/43_app.ipynb #33a2d0e4
+# %% ../nbs/43_app.ipynb #db79e1eb
 @verb
 def demo(
     cohort:Path|None=None, # folder of a labelled cohort; left out: the synthetic one, rendered once into the cache
@@ -324,12 +331,13 @@ def demo(
     recipe:str=DEFAULT, # name of the recipe that is reported beside the clinical ones, or the path of one in JSON
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
+    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
     force:bool=False, # overwrite finished runs
 ):
     "Judge all clinical recipes and one with images, and report."
     from lympho.crossval import RECIPES, crossval, find_recipe
     from lympho.synthetic import default_cohort
-    data, folder = _read(cohort, quarantine, folder) if cohort else (default_cohort(), folder)
+    data, folder = _read(cohort, quarantine, folder, reference_year) if cohort else (default_cohort(), folder)
     folder, chosen = folder or Path('runs')/data.name, find_recipe(recipe)
     print(data)
     plan = {k:getattr(chosen, k) for k in ('n_repeats', 'n_folds', 'n_inner', 'seed')}
