@@ -213,10 +213,11 @@ def returns_value(node) -> bool:
 
 
 def data_files(repo: Repo):
-    "No data and no weights in the repository; pictures only beside the notebooks."
+    "No data and no weights in the repository; tables only in results, pictures only beside the notebooks."
     for name in repo.files:
         path = repo.root / name
         if path.suffix.lower() in DATA: yield f"{name} looks like data or weights; keep it outside the repository"
+        if path.suffix.lower() == ".csv" and not name.startswith("results/"): yield f"{name}: a table; keep results in results/, data outside the repository"
         if path.suffix.lower() in {".png", ".gif"} and not name.startswith("nbs/images/"): yield f"{name}: put it in nbs/images"
         if path.stat().st_size > MEGABYTE: yield f"{name}: {path.stat().st_size / MEGABYTE:.1f} MB; the limit is 1 MB"
 
