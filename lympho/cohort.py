@@ -145,7 +145,7 @@ def _read_text(file):
         with open(file, newline='', encoding='utf-8-sig') as f: rows = [(n, r) for n, r in enumerate(csv.reader(f), 1) if r]
     except UnicodeDecodeError: raise LymphoError(f'{file.name} is not UTF-8', 'save it as CSV in UTF-8') from None
     except (csv.Error, OSError) as e: raise LymphoError(f'{file.name} cannot be read ({e})', 'save it as comma-separated text with a header') from None
-    if not rows: raise LymphoError(f'{file.name} is empty', 'give it a header and a row for each patient')
+    if len(rows) < 2: raise LymphoError(f'{file.name} ' + ('has a header only' if rows else 'is empty'), 'give it a header and a row for each patient')
     head = rows[0][1]
     ragged = [Problem('', file.name, f'row {n} has {len(r)} fields, the header {len(head)}', 'quote values that hold a comma', 'cohort')
               for n, r in rows[1:] if len(r)!=len(head)]
@@ -157,11 +157,12 @@ def _parsers(layout, year):
     age = (lambda t: parse_birth(t, year)) if layout.columns['age']=='DOB' else parse_age
     return dict(label=parse_label, sex=parse_sex, age=age, count=parse_count)
 
-def _missing_columns(raw, layout):
-    "A problem for each column that the table lacks."
-    head = ', '.join(filter(None, raw.columns))
+def _column_problems(raw, layout):
+    "A problem for each column that the table lacks or has twice. Without labels nobody is labelled, which is no problem."
+    n, head = Counter(raw.columns), ', '.join(filter(None, raw.columns))
     remedy = 'separate the columns by commas' if ';' in head or '\t' in head else f'add it to the header, which holds: {head}'
-    return [Problem('', layout.table, f'column {c!r} is missing', remedy, 'cohort') for c in layout.columns.values() if c not in raw]
+    missing = [Problem('', layout.table, f'column {c!r} is missing', remedy, 'cohort') for k, c in layout.columns.items() if c not in n and (k!='label' or c.lower() in head.lower())]
+    return missing + [Problem('', layout.table, f'column {c!r} stands there {n[c]} times', 'keep one', 'cohort') for c in layout.columns.values() if n[c] > 1]
 
 def _identifier_problems(ids, table):
     "Problems of the identifiers, row by row."
@@ -179,10 +180,12 @@ def read_patients(
     "The attributes of every patient, by identifier, and what is wrong with them; a `LymphoError` where there is no table."
     layout = find_layout(path)
     raw, ragged = _read_text(Path(path)/layout.table)
-    if problems := ragged + _missing_columns(raw, layout): return pd.DataFrame(columns=list(layout.columns)), problems
-    raw = raw.rename(columns={v:k for k,v in layout.columns.items()})[list(layout.columns)]
+    if problems := ragged + _column_problems(raw, layout): return pd.DataFrame(columns=list(layout.columns)), problems
+    raw = raw.rename(columns={v:k for k,v in layout.columns.items()})
+    notes = [] if 'label' in raw else [Problem('', layout.table, f'there is no column {layout.columns["label"]!r}: nobody is labelled', 'add it to train or to judge', 'note')]
+    raw = raw.reindex(columns=list(layout.columns), fill_value='')
     raw['patient'] = raw.patient.str.strip()
-    problems, rows, parsers = list(_identifier_problems(raw.patient, layout.table)), [], _parsers(layout, reference_year)
+    problems, rows, parsers = notes + list(_identifier_problems(raw.patient, layout.table)), [], _parsers(layout, reference_year)
     for r in raw.to_dict('records'):
         for name, parse in parsers.items(): r[name] = _parse(parse, name, r, layout.table, problems)
         rows.append(r)
@@ -225,7 +228,9 @@ def _folder_problem(patient, entries, root, layout):
 def _bag_files(patient, entry, root):
     "Images of one bag in natural order, and problems of what else lies there."
     files, problems = [], []
-    for e in sorted(os.scandir(entry.path), key=lambda e: natural_key(e.name)):
+    try: entries = sorted(os.scandir(entry.path), key=lambda e: natural_key(e.name))
+    except OSError as e: return [], [Problem(patient, os.path.relpath(entry.path, root), f'the folder cannot be read ({e.strerror})', 'make it readable', 'patient')]
+    for e in entries:
         rel = Path(os.path.relpath(e.path, root)).as_posix()
         if e.name.startswith('.') or e.name=='Thumbs.db': continue
         if _outside(e, root): problems.append(Problem(patient, rel, 'a link out of the cohort', 'copy the file into the cohort', 'cell'))

@@ -69,20 +69,27 @@ def _remove(path):
     else: path.unlink(missing_ok=True)
 
 @contextlib.contextmanager
+def _writing(path):
+    try: yield
+    except OSError as e: raise LymphoError(f'{path} cannot be written ({e.strerror})', 'choose another place, or make this one writable') from None
+
+@contextlib.contextmanager
 def atomic(
     path:Path|str, # the file or folder to be made or replaced; its parents are created
     folder:bool=False, # hand out a new folder instead of the name of a file
 ): # context manager that gives the temporary Path to write to
-    "Write to a temporary path beside `path`; it becomes `path` when the block ends well and vanishes otherwise."
+    "Write to a temporary path beside `path`; it becomes `path` when the block ends well and vanishes otherwise. A `LymphoError` where it cannot be."
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = Path(tempfile.mkdtemp(prefix=f'.{path.name}-', dir=path.parent))
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tmp = Path(tempfile.mkdtemp(prefix=f'.{path.name}-', dir=path.parent))
     new = tmp/path.name
     if folder: new.mkdir()
     try:
         yield new
-        if folder and path.exists(): path.rename(tmp/'.old')
-        os.replace(new, path)
+        with _writing(path):
+            if folder and path.exists(): path.rename(tmp/'.old')
+            os.replace(new, path)
     finally: _remove(tmp)
 
 # %% ../nbs/00_core.ipynb #5a0002ad

@@ -152,8 +152,9 @@ def _rows(cells, m, compute, known, old):
 def _room(folder, partial=None):
     "Where the disk is full, or `folder` cannot be written, say so, and remove the file `partial`."
     try: yield
-    except OSError as e:
+    except (OSError, LymphoError) as e:
         with contextlib.suppress(OSError): partial and partial.unlink()
+        if isinstance(e, LymphoError): raise
         raise LymphoError(f'{folder} cannot be written ({e.strerror or e})', 'make room on the disk, or name another folder') from None
 
 def _put(f, rows):
@@ -248,7 +249,7 @@ def read_cell(
     except (RuntimeError, OSError, SyntaxError, ValueError): raise LymphoError(f'{file} is a damaged image', 'copy it again from its source') from None
     if mode=='resize': return F.interpolate(x.permute(2, 0, 1)[None], (crop, crop), mode='bilinear', antialias=True)[0].permute(1, 2, 0)
     h, w = ((s - crop)//2 for s in x.shape[:2])
-    if min(h, w) < 0: raise LymphoError(f'{file} has {x.shape[1]} x {x.shape[0]} pixels, fewer than a crop of {crop}', "choose a smaller crop, or mode='resize'")
+    if min(h, w) < 0: raise LymphoError(f'{file} has {x.shape[1]} x {x.shape[0]} pixels, fewer than a crop of {crop}', f'export images of at least {crop} pixels, or use a recipe with a smaller crop')
     return x[h:h + crop, w:w + crop]
 
 # %% ../nbs/20_images.ipynb #4513bb0b

@@ -56,7 +56,7 @@ def _check_patients(patients, n_folds, n_inner):
     n = patients.label.value_counts().reindex([0, 1], fill_value=0)
     if min(n_folds, n_inner) < 2: raise LymphoError('fewer than 2 folds', 'ask for at least 2 outer and 2 inner folds')
     if n.min()//n_folds*(n_folds - 1) < n_inner or n.min() < n_folds:
-        raise LymphoError(f'{n[0]} reactive and {n[1]} tumoral patients are too few for {n_folds} outer and {n_inner} inner folds', 'ask for fewer folds, or add patients')
+        raise LymphoError(f'{n[0]} reactive and {n[1]} tumoral patients are too few for {n_folds} outer and {n_inner} inner folds', 'label more patients, or use a recipe with fewer folds')
 
 # %% ../nbs/03_splits.ipynb #68c06a5b
 def _rows(folds, repeat, fold):

@@ -291,9 +291,9 @@ def _write_bag(root, seed, i, p, tumoral_share, cell_signal):
 # %% ../nbs/02_synthetic.ipynb #a9637a48
 def _check(root, force, n_patients, cells, **shares):
     if root.exists() and not (force and (root/'truth.csv').exists()):
-        raise LymphoError(f"{root} exists; name another folder or remove it (force=True replaces nothing but a synthetic cohort)")
+        raise LymphoError(f"{root} exists; name another folder, or remove it (to overwrite with force replaces nothing but a synthetic cohort)")
     if n_patients < 1 or not 1 <= cells[0] <= cells[1]:
-        raise LymphoError(f"n_patients={n_patients}, cells={cells}: give at least one patient and a range of bag sizes such as (16, 60)")
+        raise LymphoError(f"{n_patients} patients of {cells[0]} to {cells[1]} cells: give at least one patient, and a range of bag sizes such as 16 to 60")
     for k,v in shares.items():
         if not (np.diff([0, *np.atleast_1d(v), 1]) >= 0).all(): raise LymphoError(f"{k}={v}: give numbers from 0 to 1, the lower first")
 
