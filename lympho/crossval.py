@@ -23,6 +23,7 @@ from fastcore.basics import patch
 from joblib import Parallel, delayed, parallel_config
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV, ParameterGrid
+from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
 from .clinical import clinical_model, decision_logit
@@ -43,7 +44,7 @@ def _pooled(recipe, seed, params, store):
 def _mil(recipe, seed, params, store):
     from lympho.learner import MILClassifier
     inside = dict(fusion=recipe.fusion, attributes=recipe.attributes) if recipe.fusion not in ('none', 'late') else {}
-    known = inspect.signature(MILClassifier).parameters
+    known = [k for k in inspect.signature(MILClassifier).parameters if k not in ('store', 'pooling', 'fusion', 'attributes', 'encoder', 'seed')] # what the recipe says elsewhere
     if unknown := set(params) - set(known): raise LymphoError(f'recipe {recipe.name}: the learner has no parameter {sorted(unknown)[0]!r}', f'choose from {", ".join(known)}')
     return MILClassifier(store, recipe.kind, encoder=None if recipe.frozen else recipe.encoder, seed=seed, **inside, **params)
 
@@ -79,14 +80,15 @@ class Recipe:
             if not isinstance(getattr(self, f), of): refuse(f'{f} is {getattr(self, f)!r}', f'give {word}')
         if not re.fullmatch(r'\w[\w.+-]*', self.name): refuse('its name would not do for a folder', 'use letters, digits, . + - and _')
         if self.seed < 0: refuse(f'seed is {self.seed}', 'give 0 or more')
+        if len({*map(str, self.attributes)}) < len(self.attributes): refuse(f'attributes {self.attributes}', 'name each once')
         for n in ('n_repeats', 'n_folds', 'n_inner', 'crop'):
-            if not isinstance(getattr(self, n), int) or getattr(self, n) < 1: refuse(f'{n} is {getattr(self, n)!r}', 'give a whole number above 0')
+            if type(getattr(self, n)) is not int or getattr(self, n) < 1: refuse(f'{n} is {getattr(self, n)!r}', 'give a whole number above 0')
         for name, values in self.grid.items():
             if not isinstance(values, list) or not values: refuse(f'grid {name!r} is {values!r}', 'give a list of values to choose from')
         if self.family not in FAMILIES: refuse(f'unknown family {self.family!r}', f'choose from {", ".join(FAMILIES)}')
         if self.fusion not in FUSIONS[self.family]: refuse(f'a {self.family} recipe with fusion {self.fusion!r}', f'choose from {", ".join(FUSIONS[self.family])}')
         if bool(self.attributes)!=(self.fusion!='none'): refuse(f'fusion {self.fusion!r} with attributes {self.attributes}', 'give attributes for a fusion, and none without')
-        if (self.encoder is None)!=(self.family=='clinical'): refuse(f'a {self.family} recipe with encoder {self.encoder!r}', 'pooled and mil recipes need one, clinical ones have none')
+        if bool(self.encoder)==(self.family=='clinical'): refuse(f'a {self.family} recipe with encoder {self.encoder!r}', 'pooled and mil recipes need one, clinical ones have none')
         if self.family!='mil': self.check()
 
 # %% ../nbs/32_crossval.ipynb #029d8f66
@@ -96,6 +98,13 @@ def check(self:Recipe):
     for choice in ParameterGrid(self.grid):
         model = FAMILIES[self.family](self, 0, self.params | choice, None)
         if self.family=='mil': model.check((3, self.crop, self.crop) if not self.frozen else (4096,))
+        else: _check_classifier(self, model[0] if isinstance(model, list) else model)
+
+def _check_classifier(recipe, model):
+    "Refuse what scikit-learn would refuse only when it fits."
+    if not hasattr(model[-1], '_parameter_constraints'): return
+    try: model[-1]._validate_params()
+    except InvalidParameterError as e: raise LymphoError(f'recipe {recipe.name}: {e}', 'correct its params or its grid') from None
 
 # %% ../nbs/32_crossval.ipynb #d1248b73
 @patch
@@ -272,6 +281,7 @@ class Run:
         folder = Path(folder)
         if not (folder/'metrics.json').is_file(): raise LymphoError(f'{folder} holds no finished run', 'make it with `lympho crossval`; an unfinished one resumes')
         recipe, info = read_recipe(folder/'recipe.json'), read_json(folder/'metrics.json')
+        if lacks := sorted({'cohort', 'folds', 'recipe', 'predictions', 'environment', 'metrics'} - set(info)): raise LymphoError(f'{folder}/metrics.json lacks {lacks[0]!r}', 'restore it, or run again with --force')
         if digest(asdict(recipe))!=info['recipe']: raise LymphoError(f'{folder}/recipe.json is not the recipe that was run', 'restore it, or run again with --force')
         folds = read_folds(folder/'folds.csv', info['folds']['digest'])
         predictions = read_table(folder/'predictions.csv')
@@ -313,7 +323,8 @@ def _clear(folder):
 def _resume(folder, recipe, cohort, folds, force):
     "The finished run in `folder` if it is this one; otherwise make the folder ready, keeping parts of this very run."
     if force: _clear(folder)
-    if (folder/'recipe.json').is_file() and read_recipe(folder/'recipe.json')!=recipe:
+    begun = (folder/'metrics.json').is_file() or any(folder.glob('parts-*/*.csv'))
+    if begun and (folder/'recipe.json').is_file() and read_recipe(folder/'recipe.json')!=recipe:
         raise LymphoError(f'{folder} holds a run of another recipe', 'choose another name, or overwrite it with --force')
     if (folder/'metrics.json').is_file():
         if (run := Run.load(folder)).info['cohort']['digest']==cohort.digest: return run
@@ -360,7 +371,7 @@ def run_folds(
     dask:str|None=None, # address of a dask scheduler whose workers see the same files; None: this machine
 ) -> pd.DataFrame: # what predict gives, fold after fold
     "Run `predict` on every outer fold that is not done yet."
-    recipe.check()
+    if not n_jobs: raise LymphoError('0 folds at a time', 'give a number above 0, or -1 for one a core')
     store = recipe_store(cohort, recipe)
     table, todo = recipe_table(cohort, recipe, store), [(r, k) for r in range(recipe.n_repeats) for k in range(recipe.n_folds)]
     jobs = (delayed(_part)(parts and parts/f'{r}-{k}.csv', predict, recipe, table, folds, r, k, store) for r, k in todo)
@@ -375,6 +386,7 @@ def crossval(
     dask:str|None=None, # address of a dask scheduler whose workers see the same files; None: this machine
 ) -> Run: # finished, and saved if a folder is given
     "Judge `recipe` on `cohort` by its folds; a `LymphoError` where folds cannot be made or `folder` holds something else."
+    recipe.check()
     labelled = cohort.labelled
     folds = make_folds(labelled.patients, recipe.n_repeats, recipe.n_folds, recipe.n_inner, recipe.seed)
     folder, parts = folder and Path(folder).absolute(), None

@@ -43,11 +43,11 @@ def _fit(cohort, recipe, train, inner, seed):
     with one_thread(): model = fit_model(recipe, table, inner, seed, store)
     return Fitted(recipe, model, dict(
         cohort=dict(name=cohort.name, digest=used.digest, patients=len(train), tumoral=int(table.label.sum()), cells=len(used.cells)),
-        recipe=digest(asdict(recipe)), store=getattr(store, 'recipe', None), seen=sorted(_mark(used)), environment=environment('skops', 'safetensors')))
+        recipe=digest(asdict(recipe)), store=getattr(store, 'recipe', None), seen=sorted(_marks(used)), environment=environment('skops', 'safetensors')))
 
-def _mark(cohort):
-    "For each patient the digest of one of its images."
-    return cohort.cells.groupby('patient', sort=False).digest.min()
+def _marks(cohort, k=8):
+    "The digests of `k` images of each patient, by which it is known again."
+    return cohort.cells.sort_values('digest', kind='stable').groupby('patient', sort=False).head(k).digest
 
 def fit(
     cohort:Cohort, # its labelled patients are used
@@ -64,9 +64,8 @@ def fit(
 def saw(self:Fitted,
     cohort:Cohort, # of any patients
 ) -> list[str]: # some of its patients
-    "The patients on whose cells the model was fitted."
-    mark = _mark(cohort)
-    return mark.index[mark.isin(self.info['seen'])].tolist()
+    "The patients on whose cells the model was fitted, also where some of the images are gone."
+    return cohort.cells.patient[cohort.cells.digest.isin(set(self.info['seen']))].drop_duplicates().tolist()
 
 # %% ../nbs/33_fitting.ipynb #d4aea148
 @patch
@@ -184,6 +183,7 @@ def load(cls:Fitted,
     folder = folder/'fit' if (folder/'fit'/'fit.json').is_file() else folder
     if not (folder/'fit.json').is_file(): raise LymphoError(f'{folder} holds no fitted model', 'make it with `lympho train`')
     info = read_json(folder/'fit.json')
+    if lacks := sorted({'cohort', 'files', 'recipe', 'seen', 'store'} - set(info)): raise LymphoError(f'{folder}/fit.json lacks {lacks[0]!r}', 'restore it, or fit again')
     for name, d in info.pop('files').items():
         if not (folder/name).is_file() or digest((folder/name).read_bytes())!=d: raise LymphoError(f'{folder}/{name} is not what was saved', 'copy the folder again, or fit again')
     model = _read_model(folder)

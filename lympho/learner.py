@@ -343,6 +343,10 @@ def check(self:MILClassifier,
     shape:tuple[int, ...], # of a cell: (features,) or (3, h, w)
 ):
     "Build the network and the callbacks once; a `LymphoError` names what does not exist or cannot be."
+    for k in ('epochs', 'bs'):
+        if type(v := getattr(self, k)) is not int or v < 1: raise LymphoError(f'{k} is {v!r}', 'give a whole number above 0')
+    for k, least in (('lr', 1e-12), ('wd', 0)):
+        if not isinstance(v := getattr(self, k), (int, float)) or not least <= v < np.inf: raise LymphoError(f'{k} is {v!r}', f'give a number {"above" if least else "of"} 0{"" if least else " or more"}')
     self.callbacks()
     make_model(torch.zeros(1, *shape), len(self.attributes), **self.model_args())
 
