@@ -121,11 +121,18 @@ def _lost(part, e, i):
     return part.masked(e, torch.ones(1, n).bool(), i) - part.masked(e, ~torch.eye(n).bool(), i)
 
 # %% ../nbs/40_interpret.ipynb #fe8f4ed8
+def _places(rows, part):
+    "Where each image column of `rows` stands among the means, then standard deviations, of the cells."
+    names = [c for c in rows.columns if c.startswith('image_' if part is None else f'image_{part}_')]
+    mean = {c:i for i, c in enumerate([c for c in names if '_mean_' in c] or names)}
+    return np.array([mean[c] if c in mean else len(mean) + mean[c.replace('_sd_', '_mean_')] for c in names])
+
 class _Rows:
     "A classifier of pooled features, and attributes if it has them, taken apart for the patients in `rows`."
     def __init__(self, pipe, rows):
         X, scale, w = pipe['inputs'].transform(rows), pipe['scale'], getattr(pipe['classifier'], 'coef_', None)
-        self.n = pipe['inputs'].transformer_list[0][1].transform(rows).shape[1]
+        images = pipe['inputs'].transformer_list[0][1]
+        self.n, self.at = images.transform(rows).shape[1], _places(rows, (images.kw_args or {}).get('part'))
         self.after, self.rows, self.x, self.mean = pipe[1:], X[:, :self.n], X[:, self.n:], scale.mean_
         self.w, self.outer = None if w is None else w[0]/scale.scale_, _Same()
         self.prior = decision_logit(self.after, self.mean[None])[0] # of the average training patient
@@ -136,7 +143,7 @@ class _Rows:
 
     def masked(self, e, masks, i):
         "Logit of each row of `masks`: which of the cells `e` take part."
-        rows = _statistics(e, masks)[:, :self.n]
+        rows = _statistics(e, masks)[:, self.at]
         rows[~masks.any(1).numpy()], rows[masks.all(1).numpy()] = self.mean[:self.n], self.rows[i]
         return self.say(rows, self.x[i])
 
@@ -144,10 +151,10 @@ class _Rows:
         "Contributions of cells, clinical part and prior."
         x, mean = self.x[i], self.mean[self.n:]
         if self.w is None: return _lost(self, e, i), (self.say(self.rows[[i]], x) - self.say(self.rows[[i]], mean))[0], self.prior
-        c = make_pooling('statistics', d=e.shape[1]).contributions(e, torch.tensor([0, len(e)])).numpy()[:, :self.n]
+        c = make_pooling('statistics', d=e.shape[1]).contributions(e, torch.tensor([0, len(e)])).numpy()[:, self.at]
         return (c - self.mean[:self.n]/len(e)) @ self.w[:self.n], (x - mean) @ self.w[self.n:], self.prior
 
-    def alone(self, e, i): return self.say(np.c_[e.numpy(), np.tile(self.rows[i, e.shape[1]:], (len(e), 1))], self.x[i])
+    def alone(self, e, i): return self.say(np.where(self.at < e.shape[1], e.numpy()[:, self.at % e.shape[1]], self.rows[i]), self.x[i])
 
 # %% ../nbs/40_interpret.ipynb #0ac55e2b
 class _Average:
@@ -172,7 +179,7 @@ class _Average:
 @dataclass(frozen=True, eq=False)
 class Explanation:
     "What each cell brought to the logit of its patient."
-    cells:pd.DataFrame # patient, cell (its number in the bag), path, contribution, solitary (image logit of the cell alone)
+    cells:pd.DataFrame # patient, cell (its number in the bag), path, contribution, solitary (what the image model says of the cell alone, before the fusion)
     patients:pd.DataFrame # patient, logit, cells (sum of contributions), clinical, prior, remainder: the last four sum to the logit
     method:str # exact, integrated gradients or leave-one-out
 
@@ -189,10 +196,10 @@ def _one(part, cells, i, leave_one_out):
     e = part.embed(cells)
     z = part.masked(e, torch.ones(1, len(e)).bool(), i)[0]
     c, inner_clinical, inner_prior = part.shares(e, i)
-    if leave_one_out: c = _lost(part, e, i)
     slope, clinical, prior = part.outer.split(z, i)
-    cells = pd.DataFrame({'cell':range(len(e)), 'contribution':slope*c, 'solitary':part.alone(e, i)})
-    return cells, dict(cells=slope*c.sum(), clinical=clinical + slope*inner_clinical, prior=prior + slope*inner_prior)
+    c = part.outer.fuse(np.array([z]), i) - part.outer.fuse(part.masked(e, ~torch.eye(len(e)).bool(), i), i) if leave_one_out else slope*c
+    cells = pd.DataFrame({'cell':range(len(e)), 'contribution':c, 'solitary':part.alone(e, i)})
+    return cells, dict(cells=c.sum(), clinical=clinical + slope*inner_clinical, prior=prior + slope*inner_prior)
 
 # %% ../nbs/40_interpret.ipynb #40966548
 def _explain(part, bags, said, paths, leave_one_out=False):
@@ -255,7 +262,8 @@ def cell_interval(
         for i, p in enumerate(said.patient):
             e = part.embed(bags[p])
             z = part.outer.fuse(part.masked(e, _halves(len(e), draws, rng(seed, 'halves', p)), i), i)
-            rows.append(said.logit[i] + np.quantile(z - z.mean(), tails) if len(e) > 1 else (np.nan, np.nan))
+            k = len(e)//2
+            rows.append(said.logit[i] + np.quantile((z - z.mean())*(k/(len(e) - k))**.5, tails) if k else (np.nan, np.nan))
     return said[['patient', 'logit']].assign(low=[a for a, _ in rows], high=[b for _, b in rows])
 
 # %% ../nbs/40_interpret.ipynb #383f6f58
@@ -366,10 +374,11 @@ def plot_top_losses(self:MILInterpretation,
 ):
     "Draw the patients of largest loss: their highest cells, then their lowest."
     worst, strips = self.top_losses(k), []
+    if worst.empty: raise LymphoError('no labelled patient was explained', 'explain some')
     for p in worst.patient:
         order = self.cells(p).cell.to_numpy()
         strips.append(torch.as_tensor(self.images(p)[order if len(order) <= 2*n else np.r_[order[:n], order[-n:]]]))
-    titles = [f'{r.patient}: {LABELS[r.label]}, logit {r.logit:.1f}, loss {r.loss:.2f}; highest and lowest cells' for r in worst.itertuples()]
+    titles = [f'{r.patient}: {LABELS[r.label]}, logit {r.logit:.1f}, loss {r.loss:.2f}; highest, then lowest cells' for r in worst.itertuples()]
     show_strips(Bags.of(strips), titles, 2*n)
 
 # %% ../nbs/40_interpret.ipynb #8043a31b
@@ -394,7 +403,7 @@ def plot_extremes(self:MILInterpretation,
     ends, n = (found, found[::-1]), min(n, len(found))
     _, axs = plt.subplots(2, n, figsize=(1.1*n, 2.9), squeeze=False)
     for row, end, name in zip(axs, ends, ('highest', 'lowest')):
-        for ax, cell, c in zip(row, end.cell, end.contribution): _draw(ax, crops[cell], f'{c:+.3f}', ORANGE if c > 0 else BLUE)
+        for ax, cell, c in zip(row, end.cell, end.contribution): _draw(ax, crops[cell], f'{c:+.3f}', ORANGE if c > 0 else BLUE if c < 0 else GREY)
         row[0].set_ylabel(name)
 
 # %% ../nbs/40_interpret.ipynb #eab089dd
@@ -426,6 +435,7 @@ def plot_embedding(self:MILInterpretation,
     some = every.iloc[np.sort(rng(seed, 'embedding').choice(len(every), min(n, len(every)), replace=False))]
     if len(some) < 5: raise LymphoError(f'a map of {len(some)} cells', 'explain more patients')
     e = np.concatenate([self.embed(p)[g.cell] for p, g in some.groupby('patient', sort=False)])
+    if not np.ptp(e, axis=0).any(): raise LymphoError('all cells look alike to the model', 'there is no map to draw; look at how it was trained')
     with one_thread(): xy = TSNE(perplexity=min(30, (len(e) - 1)/3), init='pca', random_state=seed).fit_transform(StandardScaler().fit_transform(e))
     some = some.assign(x=xy[:, 0], y=xy[:, 1])
     top = np.quantile(some.contribution.abs(), .98) or 1
@@ -445,13 +455,14 @@ def _orders(c, repeats, r):
 
 def _removal(part, bags, patients, steps=10, seed=0, repeats=5):
     "See faithfulness."
-    share, found = np.arange(steps)/steps, []
+    found = []
     for i, p in enumerate(patients):
         e = part.embed(bags[p])
-        for order, rank in _orders(part.shares(e, i)[0], repeats, rng(seed, 'faithful', p)):
-            masks = torch.as_tensor(rank[None] >= (share*len(e)).astype(int)[:, None])
+        slope = part.outer.split(part.masked(e, torch.ones(1, len(e)).bool(), i)[0], i)[0]
+        for order, rank in _orders(slope*part.shares(e, i)[0], repeats, rng(seed, 'faithful', p)):
+            masks = torch.as_tensor(rank[None] >= (np.arange(steps)*len(e)//steps)[:, None])
             z = part.outer.fuse(part.masked(e, masks, i), i)
-            found.append(pd.DataFrame({'patient':p, 'order':order, 'removed':share, 'logit':z}))
+            found.append(pd.DataFrame({'patient':p, 'order':order, 'removed':np.arange(steps)/steps, 'logit':z}))
     return pd.concat(found).groupby(['patient', 'order', 'removed'], sort=False, as_index=False).logit.mean()
 
 # %% ../nbs/40_interpret.ipynb #6a7bed3c
@@ -503,6 +514,7 @@ def planted(
     "How well the cells of each patient that has tumoral ones are ranked; a `LymphoError` where the truth is not known."
     known = truth(cohort.root).set_index('path').tumoral
     if by not in ('contribution', 'solitary'): raise LymphoError(f'cells have no {by!r}', 'choose contribution or solitary')
+    if not set(explanation.cells.path) <= set(known.index): raise LymphoError('there are cells whose truth is not known', 'explain patients of this cohort by a fitted recipe')
     def one(g):
         y, x = known[g.path].to_numpy(), g[by].to_numpy()
         auc = roc_auc_score(y, x) if 0 < y.sum() < len(y) else np.nan
