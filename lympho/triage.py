@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['predict_inner', 'inner_predictions', 'Calibration', 'calibrate', 'calibration_scores', 'reliability',
            'share_interval', 'Safe', 'safe_threshold', 'miss_bound', 'operating_point', 'three_way', 'Rule',
-           'make_rule', 'rule_of', 'write_rule', 'read_rule', 'triage', 'triage_scores', 'plot_reliability',
+           'make_rule', 'rule_of', 'percent', 'write_rule', 'read_rule', 'triage', 'triage_scores', 'plot_reliability',
            'net_benefit', 'plot_decision', 'plot_tradeoff', 'min_positives', 'by_prevalence']
 
 # %% ../nbs/41_triage.ipynb #9efd52ba
@@ -201,10 +201,10 @@ def make_rule(
     alpha:float=.05, # bound of the expected miss rate
     beta:float=.1, # bound of the expected rate of reactive patients called tumoral
 ) -> Rule: # for further logits of the same recipe
-    "Calibrate, and place both thresholds; a `LymphoError` where no miss rate can be guaranteed. With fewer than 20 reactive patients β holds on these only."
+    "Calibrate, and place both thresholds; a `LymphoError` where no miss rate can be guaranteed. With fewer than 20 reactive patients, or than 1/β - 1, β holds on these only."
     y, x = np.asarray(label, int), np.asarray(logit, float)
     low = safe_threshold(y, x, alpha)
-    high = -(safe_threshold(1 - y, -x, beta).threshold if (y==0).sum() >= 20 else operating_point(1 - y, -x, 1 - beta))
+    high = -(safe_threshold(1 - y, -x, beta).threshold if (y==0).sum() >= max(20, 1/beta - 1 - 1e-9) else operating_point(1 - y, -x, 1 - beta))
     return Rule(calibrate(y, x), low, high)
 
 # %% ../nbs/41_triage.ipynb #6f27f2ad
@@ -217,6 +217,12 @@ def rule_of(
     "The rule that the held-out answers of one repeat give; a `LymphoError` where no miss rate can be guaranteed."
     once = run.predictions[(run.predictions['repeat']==run.predictions['repeat'].min()) & (run.predictions.patient!=without)]
     return make_rule(once.label, once.logit, alpha, beta)
+
+def percent(
+    share:float, # 0 to 1
+) -> str: # three digits that matter
+    "A promised rate in words, not rounded to less than was promised."
+    return f'{100*share:.3g}%'
 
 def write_rule(
     rule:Rule, # of a recipe
@@ -336,8 +342,8 @@ def by_prevalence(
     sensitivity:float, # of the referral rule
     specificity:float, # of the referral rule
     prevalences=(.1, .3, .5, .7), # share of tumoral patients
-) -> pd.DataFrame: # prevalence, per 100 patients: referred, missed, spared; npv: share of those not referred who are reactive
+) -> pd.DataFrame: # prevalence, per 100 patients: referred, missed, saved; npv: share of those not referred who are reactive
     "What the referral rule does to 100 patients where tumours are rarer or more common."
     p = np.asarray(prevalences, float)
-    missed, spared = 100*p*(1 - sensitivity), 100*(1 - p)*specificity
-    return pd.DataFrame({'prevalence':p, 'referred':100 - missed - spared, 'missed':missed, 'spared':spared, 'npv':spared/np.maximum(missed + spared, 1e-12)})
+    missed, saved = 100*p*(1 - sensitivity), 100*(1 - p)*specificity
+    return pd.DataFrame({'prevalence':p, 'referred':100 - missed - saved, 'missed':missed, 'saved':saved, 'npv':saved/np.maximum(missed + saved, 1e-12)})
