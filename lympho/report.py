@@ -22,11 +22,11 @@ from sklearn.metrics import roc_auc_score
 
 from .cohort import LABELS, Cohort
 from .core import BLUE, GREY, ORANGE, LymphoError, environment, plot_style, rng
-from .crossval import BASELINE, Run, leaderboard
+from .crossval import BASELINE, Run, leaderboard, rows_of
 from .fitting import Fitted
 from .interpret import MILInterpretation, cell_interval
 from .metrics import evaluate, format_interval, pr_band, roc_band
-from .triage import calibration_scores, min_positives, plot_decision, plot_reliability, read_rule, rule_of, triage, triage_scores
+from .triage import calibration_scores, min_positives, percent, plot_decision, plot_reliability, read_rule, rule_of, triage, triage_scores
 
 # %% ../nbs/42_report.ipynb #7cc1dfca
 def plot_scores(
@@ -83,7 +83,7 @@ h1, h2, h3 { line-height: 1.25; overflow-wrap: anywhere } h2 { margin-top: 2.2re
 .scroll { overflow-x: auto } table { border-collapse: collapse; font-size: .95rem; font-variant-numeric: tabular-nums } figcaption, .caption { font-style: italic; max-width: 60rem; margin-bottom: .4rem }
 th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap } th:first-child, td:first-child { text-align: left }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .3rem 1rem } dt { font-weight: 600 } dd { margin: 0; overflow-wrap: anywhere }
-figure { margin: 1.2rem 0; overflow-x: auto } img { max-width: max(100%, 21rem); height: auto; background: #fff; border-radius: 4px }
+figure { margin: 1.2rem 0; overflow-x: auto } .side { display: flex; flex-wrap: wrap; gap: 0 2.5rem; align-items: flex-start } .side > * { flex: 1 1 21rem; min-width: 0 } img { max-width: max(100%, 21rem); height: auto; background: #fff; border-radius: 4px }
 .cells { display: flex; flex-wrap: wrap; gap: .7rem; padding: 0; margin: .4rem 0 1.4rem; list-style: none } .cells figure { margin: 0; text-align: center } .cells img { display: block; width: 7rem }
 .cells figcaption { font-style: normal; font-size: .9rem; margin: .15rem 0 0; font-variant-numeric: tabular-nums } .for img { border: 3px solid #D55E00 } .against img { border: 3px solid #0072B2 }
 @media (max-width: 40rem) { main { padding: .6rem .8rem 2rem } dl { grid-template-columns: 1fr; gap: 0 } dd { margin-bottom: .5rem } .cells img { width: 5.2rem } }
@@ -237,22 +237,33 @@ def cards(
                          'blank and imputed':', '.join(f'{n} {k}' for k, n in c['blanks'].items() if n) or 'none'}}
 
 # %% ../nbs/42_report.ipynb #5b8117bc
+def _first(answers): return answers[answers['repeat']==answers['repeat'].min()]
+
+def _calibrated(once):
+    "Table and figure on the answers of one repeat."
+    logits = logit_of(once.probability.clip(1e-9, 1 - 1e-9))
+    scores = pd.DataFrame({'as the model says':calibration_scores(once.label, once.logit), 'calibrated':calibration_scores(once.label, logits)}).T.round(3)
+    return Div(table_html(scores.rename_axis('logit'), 'Calibration: slope 1 and intercept 0 are perfect. Fitted on inner folds; first repeat.'),
+               figure_html(plot_reliability(once.label, logits, once.logit), 'Observed against predicted share of tumoral patients, first repeat, 95% intervals.',
+                           'Dots near the diagonal where probabilities can be taken at their word; the table before holds the numbers.'), cls='side')
+
+# %% ../nbs/42_report.ipynb #9c1f7a52
 _COUNTED = {'tumoral':'tumoral', 'missed':'missed', 'miss_rate':'share missed', 'bound':'95% bound', 'reactive':'reactive', 'saved':'not referred', 'saved_rate':'share not referred'}
 
-def _calibration(run, inner):
-    "Sections on calibration and referral."
-    try: answers = triage(run, inner, .05)
+def _counts(runs, inner, alphas=(.05, .1, .2)):
+    "Misses and referrals saved of `runs` at each rate that can be promised."
+    rows = {f'{a:.0%}, {r.recipe.name}':triage_scores(triage(r, i, a)) for a in alphas for r, i in zip(runs, inner) if a*(min_positives(i) + 1) >= 1}
+    return pd.DataFrame(rows).T.rename_axis('promised, recipe')[list(_COUNTED)].rename(columns=_COUNTED).round(3)
+
+def _referral(runs, inner):
+    "Sections on calibration and referral of the first of `runs`, the others beside."
+    try: once = {r.recipe.name:_first(triage(r, i, .05)) for r, i in zip(runs, inner)}
     except LymphoError as e: return [P(f'Nothing is promised: {e}.')]
-    once = answers[answers['repeat']==answers['repeat'].min()]
-    logits = logit_of(once.probability.clip(1e-9, 1 - 1e-9))
-    counts = pd.DataFrame({f'{a:.0%}':triage_scores(triage(run, inner, a)) for a in (.05, .1, .2) if a*(min_positives(inner) + 1) >= 1}).T.rename_axis('promised')
-    call = pd.crosstab(once.label.map(LABELS), once.answer).reindex(columns=['reactive', 'refer', 'tumoral'], fill_value=0).rename_axis('in truth').rename_axis(None, axis=1)
-    counts = counts[list(_COUNTED)].rename(columns=_COUNTED).round(3)
-    return [table_html(pd.DataFrame({'as the model says':calibration_scores(once.label, once.logit), 'calibrated':calibration_scores(once.label, logits)}).T.round(3).rename_axis('logit'), 'Calibration: slope 1 and intercept 0 are perfect. Fitted on inner folds; first repeat.'),
-            figure_html(plot_reliability(once.label, logits, once.logit), 'Observed against predicted share of tumoral patients, first repeat, 95% intervals.', 'Dots near the diagonal where probabilities can be taken at their word; the table above holds the numbers.'),
-            H2('Referral'), table_html(counts, 'Thresholds from inner folds that promise a miss rate (conformal risk control): tumoral patients missed and reactive ones not referred, means over repeats; bound: 95% bound of the miss rate, as if one threshold fixed before had judged each patient once.'),
-            table_html(call, 'Three answers, first repeat: promised 5% of the tumoral called reactive, 10% of the reactive called tumoral.'),
-            figure_html(plot_decision({run.recipe.name:(once.label, once.probability)}), 'Decision curve, first repeat.', 'Net benefit of referring by the model, above that of referring all or none where the model helps.')]
+    name, mine = next(iter(once.items()))
+    call = pd.crosstab(mine.label.map(LABELS), mine.answer).reindex(columns=['reactive', 'refer', 'tumoral'], fill_value=0).rename_axis('in truth').rename_axis(None, axis=1)
+    return [_calibrated(mine), H2('Referral'), table_html(_counts(runs, inner), 'Thresholds from inner folds that promise a miss rate (conformal risk control): tumoral patients missed and reactive ones not referred, means over repeats; bound: 95% bound of the miss rate, as if one threshold fixed before had judged each patient once.'),
+            Div(table_html(call, f'Three answers of {name}, first repeat: promised 5% of the tumoral called reactive, 10% of the reactive called tumoral.'),
+                figure_html(plot_decision({n:(a.label, a.probability) for n, a in once.items()}), 'Decision curve, first repeat.', 'Net benefit of referring by the model, above that of referring all or none where the model helps.'), cls='side')]
 
 # %% ../nbs/42_report.ipynb #46a38508
 def _results(runs, run):
@@ -260,8 +271,8 @@ def _results(runs, run):
     line = next((r for r in runs if r.recipe.name==BASELINE), None)
     dots = [figure_html(plot_scores(runs), 'Balanced accuracy with 95% intervals.', 'Dots and intervals of balanced accuracy for each recipe; the table above holds the numbers.')] if len(runs) > 2 else []
     return [table_html(leaderboard(runs), f'Mean [95% interval]; hard: count at most 7.7 × 10⁹/L. The last columns compare with {BASELINE} (corrected resampled t).'), *dots,
-            figure_html(plot_roc(run, line), 'ROC curve with its 95% band.', f'ROC curve of {run.recipe.name}; the table above holds the area.'),
-            figure_html(plot_pr(run, line), 'Precision and recall with the 95% band.', f'Precision and recall of {run.recipe.name}.')]
+            Div(figure_html(plot_roc(run, line), 'ROC curve with its 95% band.', f'ROC curve of {run.recipe.name}; the table above holds the area.'),
+                figure_html(plot_pr(run, line), 'Precision and recall with the 95% band.', f'Precision and recall of {run.recipe.name}.'), cls='side')]
 
 def _shortcuts(run, cohort, fitted):
     "Sections on what should not matter."
@@ -288,15 +299,16 @@ def report(
     run:Run, # finished
     cohort:Cohort, # on which it was made
     others:list[Run]=(), # on the same folds, the clinical line among them
-    inner:pd.DataFrame|None=None, # see inner_predictions; None: calibration and referral are not assessed
+    inner:dict[str, pd.DataFrame]|None=None, # recipe -> inner_predictions, of the run and of those to be set beside it; None: calibration and referral are not assessed
     fitted:Fitted|None=None, # the recipe fitted on all, if it looks at images; None: no cells, no experiments
 ) -> str: # HTML that needs nothing else
     "The report of one run beside others; a `LymphoError` where the cohort is another one."
     if run.info['cohort']['digest']!=cohort.labelled.digest: raise LymphoError(f'the run was made on another cohort than {cohort.name}', 'give the cohort of the run')
-    env = pd.DataFrame({'version':run.info['environment']}).rename_axis('what')
+    env, others = pd.DataFrame({'version':run.info['environment']}).rename_axis('what'), [r for r in others if r.recipe.name!=run.recipe.name]
+    beside = [r for r in (run, *others) if r.recipe.name in (inner or {})]
     return page(f'lympho: {run.recipe.name} on {cohort.name}', P(DISCLAIMER, cls='note'), P(protocol(run)),
-        H2('Results'), *_results([*[r for r in others if r.recipe.name!=run.recipe.name], run], run),
-        H2('Calibration'), *(_calibration(run, inner) if inner is not None else [P('Not assessed: no inner predictions were made.')]),
+        H2('Results'), *_results([*others, run], run),
+        H2('Calibration'), *(_referral(beside, [inner[r.recipe.name] for r in beside]) if inner else [P('Not assessed: no inner predictions were made.')]),
         H2('For whom'), table_html(strata(run, cohort), 'Scores by sex, age and count at logit 0, with 95% intervals.'),
         H2('Shortcuts'), *_shortcuts(run, cohort, fitted), *([H2('Cells'), *_cells(fitted, cohort)] if fitted else []), H2('Cohort'), *_cohort(cohort),
         H2('Cards'), *[x for name, card in cards(run, cohort).items() for x in (H3(name), facts_html(card))],
@@ -322,6 +334,8 @@ def plot_place(
     for x, name in ((rule.low.threshold, 'reactive below'), (max(rule.low.threshold, rule.high), 'tumoral above')) if rule else ():
         ax.axvline(x, color=GREY, lw=1, ls='--')
         ax.annotate(name, (x, 2.75), ha='right' if name.startswith('r') else 'left', fontsize='small', color='dimgrey', xytext=(-3 if name.startswith('r') else 3, 0), textcoords='offset points')
+    left, right = ax.get_xlim()
+    if rule: ax.set_xlim(min(left, rule.low.threshold - .32*(right - left)), max(right, rule.high + .32*(right - left))) # room for the words
     ax.set(yticks=[0, 1, 2], yticklabels=['reactive patients', 'tumoral patients', 'this patient'], ylim=(-.5, 3.1), xlabel='logit')
     return ax
 
@@ -345,6 +359,11 @@ def plot_parts(
 # %% ../nbs/42_report.ipynb #ce020251
 ANSWERS = {'reactive':'reactive: need not be referred', 'refer':'in doubt: refer to flow cytometry', 'tumoral':'tumoral: refer to flow cytometry'}
 
+def _attributes(who):
+    "Sex, age and count of a patient in words."
+    said = {'sex':{'F':'female', 'M':'male'}.get(who.sex), 'age':f'{who.age:.0f} years', 'count':f'{who["count"]:.1f} × 10⁹/L'}
+    return {k:'blank: imputed from the patients of training' if pd.isna(who[k]) else v for k, v in said.items()}
+
 def _answer(sway, rule, seen, label):
     "What is said of a patient, as names and words; `rule` may be the reason why there is none, `seen` are logits of other models."
     def share(p): return '< 0.01' if p < .01 else '> 0.99' if p > .99 else f'{p:.2f}'
@@ -353,7 +372,7 @@ def _answer(sway, rule, seen, label):
     else:
         p, (a, b) = rule.answers([sway.logit]).iloc[0], rule.answers([sway.low, sway.high]).probability
         facts = {'answer':Strong(ANSWERS[p.answer]), 'probability of a tumour':share(p.probability) + between(share(a), share(b)),
-                 'promise':f'of tumoral patients at most {rule.low.alpha:.0%} are called reactive, on average; {rule.low.allowed} of {rule.low.positives} were in calibration'}
+                 'promise':f'of tumoral patients at most {percent(rule.low.alpha)} are called reactive, on average, where patients are like those of training; {rule.low.allowed} of {rule.low.positives} were in calibration'}
     facts |= {'logit':f'{sway.logit:+.2f}' + between(f'{sway.low:+.2f}', f'{sway.high:+.2f}')}
     if len(seen) > 1: facts |= {'other models':f'{len(seen)} models that had not seen the patient said {seen.min():+.2f} to {seen.max():+.2f}, mean {seen.mean():+.2f}'}
     return facts | ({'in truth':LABELS[int(label)]} if pd.notna(label) else {})
@@ -387,12 +406,12 @@ def patient_page(
     "What is said of one patient, and why; a `LymphoError` for a recipe without images, a patient that is not there, or a run of another recipe."
     if fitted.recipe!=replace(run.recipe, n_repeats=fitted.recipe.n_repeats): raise LymphoError(f'the run is of {run.recipe.name}, the model of {fitted.recipe.name}', 'give those of one recipe')
     seen, sway = MILInterpretation.from_fitted(fitted, cohort, [patient]), cell_interval(fitted, cohort, [patient]).iloc[0]
-    held, rule = run.judged(cohort, patient), _rule(fitted, run, alpha, patient if run.judged(cohort, patient) else None)
+    who, held, rule = rows_of(cohort.patients, [patient]).iloc[0], run.judged(cohort, patient), _rule(fitted, run, alpha, patient if run.judged(cohort, patient) else None)
     others = run.predictions[(run.predictions.patient==patient) & held].logit
     env, c = environment(), fitted.info['cohort']
     return page(f'lympho: patient {patient} of {cohort.name}', P(DISCLAIMER, cls='note'),
         *([P('The model was fitted on these very cells: its answer is too sure. What it would say of a stranger, only the cohort that it was fitted on can tell.', cls='note')] if patient in fitted.saw(cohort) else []),
-        H2('Answer'), facts_html(_answer(sway, rule, others, seen.labels[patient])),
+        H2('Answer'), facts_html(_attributes(who) | _answer(sway, rule, others, seen.labels[patient])),
         figure_html(plot_place(run, sway.logit, sway.low, sway.high, None if isinstance(rule, str) else rule), 'The patient among those that the run has judged, each by a model that had not seen them.', 'Logit of the patient above those of reactive and tumoral patients; the list above holds the numbers.'),
         P('These intervals hold 95 of 100 answers about other cells of the same patient, judged by random halves of the bag; what another model would say they do not tell.'),
         H2('Why'), *_why(seen, patient, fitted.recipe.attributes),
