@@ -84,7 +84,7 @@ def check(
     problems = check_cohort(cohort, reference_year)
     bad = int((problems.level!='note').sum())
     if len(problems): show_table(problems[['level', 'patient', 'file', 'problem', 'remedy']])
-    if bad: raise LymphoError(f'{bad} problem{"s"*(bad>1)} in {cohort}', 'mend them, or read it with --quarantine')
+    if bad: raise LymphoError(f'{bad} problem{"s"*(bad>1)} in {cohort}', 'mend them' + ', or read it with --quarantine'*('cohort' not in set(problems.level)))
     print(Cohort.from_folder(cohort, reference_year=reference_year, decode=False))
 
 # %% ../nbs/43_app.ipynb #78718518
@@ -102,16 +102,20 @@ def synth(
     print(Cohort.from_folder(folder, decode=False))
 
 # %% ../nbs/43_app.ipynb #07148ef2
-DEFAULT = 'late-zoom-shapes'
+DEFAULT, _PAGE = 'late-zoom-shapes', b'<!doctype html>' # and how every page of ours begins
 
 # %% ../nbs/43_app.ipynb #900bacf2
-def _read(cohort, quarantine, folder, year, decode=True):
-    "The cohort and the folder of its runs, where the manifest goes."
+def _runs(cohort, folder):
+    "Where the runs of a cohort are kept; a LymphoError where that is among its patients."
     folder = folder or Path('runs')/Path(cohort).resolve().name
-    data = Cohort.from_folder(cohort, 'quarantine' if quarantine else 'raise', folder/'quarantine.csv', year, decode)
-    bad = data.problems[data.problems.level!='note']
-    if len(bad): print(f'left out: {len(bad)} patients or cells, see {folder/"quarantine.csv"}')
-    return data, folder
+    if folder.resolve().is_relative_to(Path(cohort).resolve()): raise LymphoError(f'{folder} would lie in the cohort {cohort}', 'run the command from another folder, or name one with --folder')
+    return folder
+
+def _read(cohort, quarantine, manifest, year, decode=True):
+    "The cohort; what was left out of it is written to `manifest`."
+    data = Cohort.from_folder(cohort, 'quarantine' if quarantine else 'raise', manifest, year, decode)
+    if n := len(data.problems[data.problems.level!='note'].drop_duplicates(['patient', 'file'])): print(f'left out: {n} patients or cells, see {manifest}')
+    return data
 
 # %% ../nbs/43_app.ipynb #bda0a5e7
 @verb
@@ -126,7 +130,7 @@ def features(
     from lympho.encoders import make_encoder
     chosen, done = find_recipe(recipe), []
     if not chosen.encoder or not chosen.frozen: raise LymphoError(f'{chosen.name} has no frozen network', 'name a pooled, late or mil recipe')
-    (data, _), encoder = _read(cohort, quarantine, None, reference_year, decode=quarantine), make_encoder(chosen.encoder)
+    data, encoder = _read(cohort, quarantine, _runs(cohort, None)/'quarantine.csv', reference_year, decode=quarantine), make_encoder(chosen.encoder)
     getattr(encoder, 'encoders', [encoder])[0].register_forward_hook(lambda _, images, out: done.append(len(out)))
     start = time.perf_counter()
     store = recipe_store(data, chosen, encoder=encoder)
@@ -140,21 +144,22 @@ def _line(recipe, data, folder=None, jobs=1):
     from lympho.crossval import BASELINE, RECIPES, crossval
     return crossval(data, replace(RECIPES[BASELINE], **{k:getattr(recipe, k) for k in ('n_repeats', 'n_folds', 'n_inner', 'seed')}), folder, jobs)
 
-def _show(run, others, data, path, **more):
-    "Print the table of a run beside others, and write its report."
+def _show(run, others, data, path, keep=False, **more):
+    "Print the table of a run beside others, and write its report, or keep the one that is there."
     from lympho.core import write_text
     from lympho.crossval import leaderboard
     from lympho.report import protocol, report
     print(protocol(run))
     show_table(leaderboard([*[o for o in others if o.recipe.name!=run.recipe.name], run]))
-    write_text(path, report(run, data, others, **more))
+    if not keep: write_text(path, report(run, data, others, **more))
     print(f'report: {path}')
 
-def _closely(run, data, folder, jobs):
-    "What a full report needs beside the run: inner predictions, and a model if it looks at images."
+def _closely(run, line, data, folder, jobs):
+    "What a full report needs beside the run: inner predictions, those of the clinical line too, and a model if it looks at images."
     from lympho.fitting import fit
     from lympho.triage import inner_predictions
-    return dict(inner=inner_predictions(run, data, folder, jobs), fitted=fit(data, run.recipe) if run.recipe.encoder else None)
+    inner = {line.recipe.name:inner_predictions(line, data, n_jobs=jobs), run.recipe.name:inner_predictions(run, data, folder, jobs)}
+    return dict(inner=inner, fitted=fit(data, run.recipe) if run.recipe.encoder else None)
 
 # %% ../nbs/43_app.ipynb #9ccfa647
 @verb
@@ -170,10 +175,11 @@ def crossval(
 ):
     "Judge one recipe on a cohort."
     from lympho.crossval import crossval, find_recipe
-    chosen = find_recipe(recipe)
-    data, folder = _read(cohort, quarantine, folder, reference_year)
+    chosen, folder = find_recipe(recipe), _runs(cohort, folder)
+    place, done = folder/chosen.name/'report.html', (folder/chosen.name/'metrics.json').is_file() and not force
+    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year)
     run = crossval(data, chosen, folder/chosen.name, jobs, force, dask)
-    _show(run, [_line(chosen, data)], data, folder/chosen.name/'report.html')
+    _show(run, [_line(chosen, data)], data, place, keep=done and place.is_file())
 
 # %% ../nbs/43_app.ipynb #0f118f14
 def _check_rate(rate, least):
@@ -216,10 +222,9 @@ def train(
     from lympho.crossval import find_recipe
     from lympho.fitting import fit
     _check_rate(miss_rate, 0)
-    chosen = find_recipe(recipe)
-    data, folder = _read(cohort, quarantine, folder, reference_year)
-    folder = folder/chosen.name
-    _check_place(folder, chosen, force)
+    chosen, folder = find_recipe(recipe), _runs(cohort, folder)
+    _check_place(folder/chosen.name, chosen, force)
+    data, folder = _read(cohort, quarantine, folder/'quarantine.csv', reference_year), folder/chosen.name
     calibrated = _calibrated(chosen, data, folder, jobs, miss_rate)
     fitted = fit(data, chosen)
     if int(os.environ.get('RANK', 0)): return
@@ -230,22 +235,38 @@ def train(
     print(f'{chosen.name} fitted on {fitted.info["cohort"]["patients"]} patients, {fitted.info["cohort"]["tumoral"]} of them tumoral: {folder/"fit"}')
 
 # %% ../nbs/43_app.ipynb #c73f4f1d
+_WORDS = dict(reactive='reactive', refer='in doubt (refer)', tumoral='tumoral')
+
 def _judged(said, rule, prevalence):
     "Answers with probability and one of three answers, if there is a rule; and what is to be said of it."
-    from lympho.triage import read_rule
-    if not rule: return said, 'no miss rate is promised'
+    from lympho.triage import percent, read_rule
+    if not rule: return said, f'{int(said.called.sum())} tumoral, {int((1 - said.called).sum())} reactive, at logit 0\nno miss rate is promised' + ', and no probability is known'*(prevalence is not None)
     rule = read_rule(rule)
-    said = pd.concat([said, rule.answers(said.logit, prevalence)], axis=1)
-    counts = ', '.join(f'{n} {a}' for a, n in said.answer.value_counts().items())
-    return said, f'in three answers: {counts}; promised: at most {rule.low.alpha:.0%} of tumoral patients called reactive, on average'
+    said = pd.concat([said, rule.answers(said.logit, prevalence).assign(probability=lambda t: t.probability.round(4))], axis=1)
+    counts = ', '.join(f'{n} {word}' for a, word in _WORDS.items() if (n := (said.answer==a).sum()))
+    return said[['patient', 'answer', 'probability', 'logit', 'called']], f'{counts}\npromised: of tumoral patients at most {percent(rule.low.alpha)} are called reactive, on average, where patients are like those of training'
 
+# %% ../nbs/43_app.ipynb #f5c0d2a8
+def _check_out(cohort, files, ours):
+    "Before any work: refuse places that are taken by what `ours` does not begin, lie in a run or stand for two files."
+    seen, root = set(), Path(cohort).resolve()
+    for option, file in files.items():
+        if file is None: continue
+        place = file.resolve()
+        if file.is_dir(): raise LymphoError(f'{file} is a folder', f'give the name of a file with {option}')
+        if place in seen: raise LymphoError(f'{file} is named twice', f'choose another place with {option}')
+        if file.suffix!='.html' and any((file.parent/f).is_file() for f in ('metrics.json', 'fit.json')): raise LymphoError(f'{file} would lie in the folder of a run', f'choose another place with {option}')
+        if file.exists() and (not file.read_bytes().startswith(ours) or place.is_relative_to(root)): raise LymphoError(f'{file} is there, and would be lost', f'choose another place with {option}')
+        seen.add(place)
+
+# %% ../nbs/43_app.ipynb #a6d1e3b9
 @verb
 def predict(
     run:Path, # folder of a fitted model, as train prints it, or the one above
     cohort:Path, # folder of a cohort with patients to predict
     everyone:bool=False, # labelled patients too; else only those without a label
-    prevalence:float|None=None, # share of tumoral patients where these come from; left out: as in training
-    out:Path=Path('predictions.csv'), # where patient, logit, called (plainly, at logit 0), probability and answer (by the rule: go by this) are written
+    prevalence:float|None=None, # share of tumoral patients where these come from; it moves probabilities, not answers; left out: as in training
+    out:Path=Path('predictions.csv'), # where answer (by the rule: reactive, refer or tumoral), probability, logit and called (1 above logit 0) of each patient are written
     submission:Path|None=None, # where the challenge's ID and LABEL are written; left out: nowhere
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     reference_year:int=REFERENCE_YEAR, # year at which ages are taken
@@ -255,16 +276,16 @@ def predict(
     from lympho.fitting import Fitted
     from lympho.fitting import submission as write_submission
     if prevalence is not None and not 0 < prevalence < 1: raise LymphoError(f'--prevalence {prevalence}', 'give a share between 0 and 1')
-    for file in filter(None, (out, submission)):
-        if any((file.parent/f).is_file() for f in ('metrics.json', 'fit.json')): raise LymphoError(f'{file} would lie in the folder of a run', 'choose another place with --out')
+    _check_out(cohort, {'--out':out, '--submission':submission}, (b'patient,logit,called\n', b'patient,answer,probability,', b'ID,LABEL\n'))
     fitted = Fitted.load(run)
-    data, _ = _read(cohort, quarantine, out.parent, reference_year)
+    data = _read(cohort, quarantine, out.with_suffix('.quarantine.csv'), reference_year)
     asked = data if everyone else data.unlabelled
     if not len(asked): raise LymphoError(f'{data.name} has no {"" if everyone else "unlabelled "}patient', 'give a cohort with patients to predict, or --everyone')
     said, words = _judged(fitted.predict(data, asked.patients.patient), fitted.info.get('rule'), prevalence)
     write_table(out, said)
     if submission: write_submission(said, submission)
-    print(f'{len(said)} patients: {int(said.called.sum())} tumoral, {int((1 - said.called).sum())} reactive; {out}\n{words}')
+    print(f'{len(said)} patients: {words}\nin {out}')
+    if blank := ', '.join(f'{n} {k}' for k in ('sex', 'age', 'count') if (n := asked.patients[k].isna().sum())): print(f'blank and imputed: {blank}')
     if own := set(fitted.saw(data)) & set(said.patient): print(f'{len(own)} of them are patients that the model was fitted on: of them it is too sure')
     print('For research; not a medical device.')
 
@@ -275,7 +296,9 @@ def _who_judges(folder, data, patient):
     from lympho.fitting import Fitted, fit_fold
     fitted = Fitted.load(folder) if (folder/'fit').is_dir() else None
     runs = [Run.load(folder)] if (folder/'metrics.json').is_file() else []
-    if fitted and 'calibration' in fitted.info: runs.append(Run.load(folder/fitted.info['calibration']))
+    if fitted and 'calibration' in fitted.info:
+        if not (folder/fitted.info['calibration']).is_dir(): raise LymphoError(f'{folder/fitted.info["calibration"]} is gone, by which the model was calibrated', 'train it again with --force')
+        runs.append(Run.load(folder/fitted.info['calibration']))
     if not runs: raise LymphoError(f'{folder} holds no finished run' + ', and a model without calibration'*bool(fitted), 'make it with `lympho crossval`, or train with a miss rate above 0')
     for run in runs:
         if run.judged(data, patient): return fit_fold(data, run, patient), run, fitted
@@ -288,7 +311,7 @@ def explain(
     run:Path, # folder of a recipe, as crossval or train makes it
     cohort:Path, # folder of the cohort with the patient
     patient:str|None=None, # identifier of the patient; must be given
-    out:Path|None=None, # the HTML file; left out: patients/ in the folder of the run, and the name of the patient
+    out:Path|None=None, # the HTML file; left out: in the folder of the run, by the name of the cohort and of the patient
     miss_rate:float|None=None, # share of tumoral patients that may be called reactive; left out: that of train, or 0.05
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     reference_year:int=REFERENCE_YEAR, # year at which ages are taken
@@ -299,9 +322,11 @@ def explain(
     if miss_rate is not None: _check_rate(miss_rate, 1e-9)
     if patient is None: raise LymphoError('no patient was named', 'name one of the cohort with --patient')
     folder = run.parent if run.name=='fit' and (run/'fit.json').is_file() else run
-    out = out or folder/'patients'/f'{patient}.html'
-    data, _ = _read(cohort, quarantine, out.parent, reference_year)
+    if out: _check_out(cohort, {'--out':out}, (_PAGE,))
+    pages = folder/'patients'/Path(cohort).resolve().name
+    data = _read(cohort, quarantine, pages/'quarantine.csv', reference_year)
     if patient not in data.patients.patient.tolist(): raise LymphoError(f'{data.name} has no patient {patient}', 'name one of the cohort with --patient')
+    out = out or pages/f'{patient}.html'
     judge, done, fitted = _who_judges(folder, data, patient)
     if fitted and miss_rate is None: miss_rate = (fitted.info.get('rule') or {'low':{'alpha':None}})['low']['alpha']
     write_text(out, patient_page(judge, done, data, patient, miss_rate))
@@ -320,8 +345,11 @@ def report(
 ):
     "Write the report of one run."
     from lympho.crossval import Run
-    done, (data, _) = Run.load(run), _read(cohort, quarantine, run.parent, reference_year)
-    _show(done, [_line(done.recipe, data)], data, out or run/'report.html', **_closely(done, data, run, jobs))
+    if out: _check_out(cohort, {'--out':out}, (_PAGE,))
+    done, data = Run.load(run), _read(cohort, quarantine, run.parent/'quarantine.csv', reference_year)
+    if done.info['cohort']['digest']!=data.labelled.digest: raise LymphoError(f'the run was made on another cohort than {cohort}', 'give the cohort of the run')
+    line = _line(done.recipe, data)
+    _show(done, [line], data, out or run/'report.html', **_closely(done, line, data, run, jobs))
 
 # %% ../nbs/43_app.ipynb #db79e1eb
 @verb
@@ -335,15 +363,17 @@ def demo(
     force:bool=False, # overwrite finished runs
 ):
     "Judge all clinical recipes and one with images, and report."
-    from lympho.crossval import RECIPES, crossval, find_recipe
+    from lympho.crossval import BASELINE, RECIPES, crossval, find_recipe
     from lympho.synthetic import default_cohort
-    data, folder = _read(cohort, quarantine, folder, reference_year) if cohort else (default_cohort(), folder)
-    folder, chosen = folder or Path('runs')/data.name, find_recipe(recipe)
+    chosen, data = find_recipe(recipe), None if cohort else default_cohort()
+    folder = _runs(cohort, folder) if cohort else folder or Path('runs')/data.name
+    if cohort: data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year)
     print(data)
     plan = {k:getattr(chosen, k) for k in ('n_repeats', 'n_folds', 'n_inner', 'seed')}
     others = [crossval(data, replace(r, **plan), folder/r.name, jobs, force) for r in RECIPES.values() if r.family=='clinical']
     run = crossval(data, chosen, folder/chosen.name, jobs, force)
-    _show(run, others, data, folder/'report.html', **_closely(run, data, folder/chosen.name, jobs))
+    line = next(o for o in others if o.recipe.name==BASELINE)
+    _show(run, others, data, folder/'report.html', **_closely(run, line, data, folder/chosen.name, jobs))
 
 # %% ../nbs/43_app.ipynb #879bba13
 def _bench_features(cohort, folder):
