@@ -165,7 +165,7 @@ def _closely(run, line, data, folder, jobs):
 @verb
 def crossval(
     cohort:Path, # folder of a labelled cohort
-    recipe:str='clinical-logistic', # name of a recipe, or the path of one in JSON
+    recipe:str='clinical-logistic', # name of a recipe (one that does not exist lists them all), or the path of one in JSON
     folder:Path|None=None, # where the runs of this cohort are kept; left out: runs/ and the name of the cohort
     jobs:int=-1, # folds at a time; -1: one a core
     dask:str|None=None, # address of a dask scheduler whose workers see the same files; left out: this machine
@@ -210,7 +210,7 @@ def _calibrated(chosen, data, folder, jobs, miss_rate):
 @verb
 def train(
     cohort:Path, # folder of a labelled cohort
-    recipe:str=DEFAULT, # name of a recipe, or the path of one in JSON
+    recipe:str=DEFAULT, # name of a recipe (one that does not exist lists them all), or the path of one in JSON
     folder:Path|None=None, # where the runs of this cohort are kept; left out: runs/ and the name of the cohort
     miss_rate:float=.05, # share of tumoral patients that may be called reactive; 0: nothing is promised, which saves time
     jobs:int=-1, # folds at a time; -1: one a core

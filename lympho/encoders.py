@@ -76,7 +76,7 @@ def find_source(
     import timm
     if name in ENCODERS: return ENCODERS[name]
     if timm.is_model(name): return Source(name)
-    close = get_close_matches(name, [*ENCODERS, *timm.list_models()]) or ENCODERS
+    close = get_close_matches(name, dict.fromkeys([*ENCODERS, *timm.list_models()])) or ENCODERS
     raise LymphoError(f'there is no encoder {name!r}', f'use a name that timm knows, or one of {", ".join(close)}')
 
 # %% ../nbs/22_encoders.ipynb #7d7b4f27
@@ -289,9 +289,9 @@ class Beside(nn.Module):
 
     def pick(self,
         levels:tuple[int, ...], # indices
-    ) -> list[int]: # from 0, ascending, each once
-        "The `levels` of the first encoder."
-        return self.encoders[0].pick(levels)
+    ) -> list[int]: # from 0, those of one encoder after those of the other
+        "The `levels` of each encoder."
+        return [l for e in self.encoders for l in e.pick(levels)]
 
     def parts(self,
         levels:tuple[int, ...]=LEVELS, # indices
