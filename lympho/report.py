@@ -411,7 +411,7 @@ def patient_page(
     env, c = environment(), fitted.info['cohort']
     return page(f'lympho: patient {patient} of {cohort.name}', P(DISCLAIMER, cls='note'),
         *([P('The model was fitted on these very cells: its answer is too sure. What it would say of a stranger, only the cohort that it was fitted on can tell.', cls='note')] if patient in fitted.saw(cohort) else []),
-        H2('Answer'), facts_html(_attributes(who) | _answer(sway, rule, others, seen.labels[patient])),
+        H2('Answer'), facts_html(_answer(sway, rule, others, seen.labels[patient]) | _attributes(who)),
         figure_html(plot_place(run, sway.logit, sway.low, sway.high, None if isinstance(rule, str) else rule), 'The patient among those that the run has judged, each by a model that had not seen them.', 'Logit of the patient above those of reactive and tumoral patients; the list above holds the numbers.'),
         P('These intervals hold 95 of 100 answers about other cells of the same patient, judged by random halves of the bag; what another model would say they do not tell.'),
         H2('Why'), *_why(seen, patient, fitted.recipe.attributes),
