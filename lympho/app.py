@@ -256,7 +256,7 @@ def _check_out(cohort, files, ours):
         if file.is_dir(): raise LymphoError(f'{file} is a folder', f'give the name of a file with {option}')
         if place in seen: raise LymphoError(f'{file} is named twice', f'choose another place with {option}')
         if file.suffix!='.html' and any((file.parent/f).is_file() for f in ('metrics.json', 'fit.json')): raise LymphoError(f'{file} would lie in the folder of a run', f'choose another place with {option}')
-        if file.exists() and (not file.read_bytes().startswith(ours) or place.is_relative_to(root)): raise LymphoError(f'{file} is there, and would be lost', f'choose another place with {option}')
+        if file.exists() and (not file.read_bytes().startswith(ours) or option=='--submission' and place.is_relative_to(root)): raise LymphoError(f'{file} is there, and would be lost', f'choose another place with {option}')
         seen.add(place)
 
 # %% ../nbs/43_app.ipynb #a6d1e3b9
