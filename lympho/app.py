@@ -138,12 +138,38 @@ def features(
     print(f'{len(store.cells)} cells, {store.values.shape[1]} features each; {sum(done)} cells computed now, {took:.1f} s ({sum(done)/took:,.0f} images/s)')
     print(f'in {store.path}')
 
-# %% ../nbs/43_app.ipynb #ed52fdf8
-def _line(recipe, data, folder=None, jobs=1):
-    "The run of the clinical line on the folds of `recipe`."
-    from lympho.crossval import BASELINE, RECIPES, crossval
-    return crossval(data, replace(RECIPES[BASELINE], **{k:getattr(recipe, k) for k in ('n_repeats', 'n_folds', 'n_inner', 'seed')}), folder, jobs)
+# %% ../nbs/43_app.ipynb #fb4f7efe
+def _absent(recipe, data):
+    "The attributes that `recipe` cannot do without and that no labelled patient has, in words."
+    from lympho.clinical import KINDS
+    inside = recipe.family=='mil' and recipe.fusion!='late'
+    inputs = KINDS[recipe.kind][1] if recipe.family=='clinical' else recipe.attributes if inside else ()
+    names, patients = {i.removeprefix('log_') for i in inputs}, data.labelled.patients
+    return ' or '.join(a for a in ('sex', 'age', 'count') if a in names and patients[a].isna().all())
 
+def _check_attributes(recipe, data):
+    "Refuse a recipe that cannot do without attributes that no labelled patient has."
+    if not (absent := _absent(recipe, data)): return
+    raise LymphoError(f'no labelled patient has a value for {absent}, which {recipe.name} needs',
+                      'fill in what is known, or choose a recipe of images alone')
+
+# %% ../nbs/43_app.ipynb #fa1b0451
+def _clinical_runs(names, recipe, data, folder=None, jobs=1, force=False):
+    "Runs of clinical recipes on the folds of `recipe`; one that lacks its attributes is left out, with a sentence."
+    from lympho.crossval import RECIPES, crossval
+    folds, runs = {k:getattr(recipe, k) for k in ('n_repeats', 'n_folds', 'n_inner', 'seed')}, []
+    for clinical in (replace(RECIPES[n], **folds) for n in names):
+        absent = _absent(clinical, data)
+        if absent: print(f'{clinical.name} is left out: no labelled patient has a value for {absent}')
+        else: runs.append(crossval(data, clinical, folder and folder/clinical.name, jobs, force))
+    return runs
+
+def _line(recipe, data):
+    "A list of the run of the clinical baseline on the folds of `recipe`; an empty one where it is left out."
+    from lympho.crossval import BASELINE
+    return _clinical_runs([BASELINE], recipe, data)
+
+# %% ../nbs/43_app.ipynb #ed52fdf8
 def _show(run, others, data, path, keep=False, **more):
     "Print the table of a run beside others, and write its report, or keep the one that is there."
     from lympho.core import write_text
@@ -155,10 +181,11 @@ def _show(run, others, data, path, keep=False, **more):
     print(f'report: {path}')
 
 def _closely(run, line, data, folder, jobs):
-    "What a full report needs beside the run: inner predictions, those of the clinical line too, and a model if it looks at images."
+    "What a full report needs: inner predictions of the run and of the runs `line`, and a model if it looks at images."
     from lympho.fitting import fit
     from lympho.triage import inner_predictions
-    inner = {line.recipe.name:inner_predictions(line, data, n_jobs=jobs), run.recipe.name:inner_predictions(run, data, folder, jobs)}
+    inner = {o.recipe.name:inner_predictions(o, data, n_jobs=jobs) for o in line}
+    inner[run.recipe.name] = inner_predictions(run, data, folder, jobs)
     return dict(inner=inner, fitted=fit(data, run.recipe) if run.recipe.encoder else None)
 
 # %% ../nbs/43_app.ipynb #9ccfa647
@@ -178,8 +205,9 @@ def crossval(
     chosen, folder = find_recipe(recipe), _runs(cohort, folder)
     place, done = folder/chosen.name/'report.html', (folder/chosen.name/'metrics.json').is_file() and not force
     data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year)
+    _check_attributes(chosen, data)
     run = crossval(data, chosen, folder/chosen.name, jobs, force, dask)
-    _show(run, [_line(chosen, data)], data, place, keep=done and place.is_file())
+    _show(run, _line(chosen, data), data, place, keep=done and place.is_file())
 
 # %% ../nbs/43_app.ipynb #0f118f14
 def _check_rate(rate, least):
@@ -225,6 +253,7 @@ def train(
     chosen, folder = find_recipe(recipe), _runs(cohort, folder)
     _check_place(folder/chosen.name, chosen, force)
     data, folder = _read(cohort, quarantine, folder/'quarantine.csv', reference_year), folder/chosen.name
+    _check_attributes(chosen, data)
     calibrated = _calibrated(chosen, data, folder, jobs, miss_rate)
     fitted = fit(data, chosen)
     if int(os.environ.get('RANK', 0)): return
@@ -349,7 +378,7 @@ def report(
     done, data = Run.load(run), _read(cohort, quarantine, run.parent/'quarantine.csv', reference_year)
     if done.info['cohort']['digest']!=data.labelled.digest: raise LymphoError(f'the run was made on another cohort than {cohort}', 'give the cohort of the run')
     line = _line(done.recipe, data)
-    _show(done, [line], data, out or run/'report.html', **_closely(done, line, data, run, jobs))
+    _show(done, line, data, out or run/'report.html', **_closely(done, line, data, run, jobs))
 
 # %% ../nbs/43_app.ipynb #db79e1eb
 @verb
@@ -369,10 +398,11 @@ def demo(
     folder = _runs(cohort, folder) if cohort else folder or Path('runs')/data.name
     if cohort: data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year)
     print(data)
-    plan = {k:getattr(chosen, k) for k in ('n_repeats', 'n_folds', 'n_inner', 'seed')}
-    others = [crossval(data, replace(r, **plan), folder/r.name, jobs, force) for r in RECIPES.values() if r.family=='clinical']
+    _check_attributes(chosen, data)
+    names = [r.name for r in RECIPES.values() if r.family=='clinical']
+    others = _clinical_runs(names, chosen, data, folder, jobs, force)
     run = crossval(data, chosen, folder/chosen.name, jobs, force)
-    line = next(o for o in others if o.recipe.name==BASELINE)
+    line = [o for o in others if o.recipe.name==BASELINE]
     _show(run, others, data, folder/'report.html', **_closely(run, line, data, folder/chosen.name, jobs))
 
 # %% ../nbs/43_app.ipynb #879bba13

@@ -269,8 +269,9 @@ def _referral(runs, inner):
 def _results(runs, run):
     "Sections on scores and curves."
     line = next((r for r in runs if r.recipe.name==BASELINE), None)
+    compared = f' The last columns compare with {BASELINE} (corrected resampled t).' if line else ''
     dots = [figure_html(plot_scores(runs), 'Balanced accuracy with 95% intervals.', 'Dots and intervals of balanced accuracy for each recipe; the table above holds the numbers.')] if len(runs) > 2 else []
-    return [table_html(leaderboard(runs), f'Mean [95% interval]; hard: count at most 7.7 × 10⁹/L. The last columns compare with {BASELINE} (corrected resampled t).'), *dots,
+    return [table_html(leaderboard(runs), 'Mean [95% interval]; hard: count at most 7.7 × 10⁹/L.' + compared), *dots,
             Div(figure_html(plot_roc(run, line), 'ROC curve with its 95% band.', f'ROC curve of {run.recipe.name}; the table above holds the area.'),
                 figure_html(plot_pr(run, line), 'Precision and recall with the 95% band.', f'Precision and recall of {run.recipe.name}.'), cls='side')]
 
