@@ -70,12 +70,14 @@ def site(repo: Repo):
     with repo.copy() as copy:
         said = python(copy, "from nbdev.serve import proc_nbs; proc_nbs(n_workers=0)")
         proc = copy / "_proc"
-        pages = [Page.of_notebook(p) for p in sorted(proc.glob("*.ipynb"))]
+        quarto = yaml.safe_load((proc / "_quarto.yml").read_text())
+        commonmark = quarto["format"]["commonmark"]
+        formats = "html", "commonmark" + (commonmark.get("variant", "") if isinstance(commonmark, dict) else "")  # as Quarto renders them
+        pages = [Page.of_notebook(p, formats) for p in sorted(proc.glob("*.ipynb"))]
         missing = {nb.name for nb in repo.notebooks} - {p.path.name for p in pages}
         if said or missing: yield f"nbdev could not process {', '.join(sorted(missing)) or 'the pages'}:\n{said}"
         links = Links(repo, proc, pages)
         for page in pages: yield from (f"{page.path.name}: {p}" for p in [*page.warnings, *page.oddities(), *links.broken(page)])
-        quarto = yaml.safe_load((proc / "_quarto.yml").read_text())
         for name in [quarto["format"]["html"]["css"], *quarto["metadata-files"]]:
             if not (proc / name).exists(): yield f"_quarto.yml names {name}, which is not there"
         if shutil.which("quarto"): yield from rendered(proc)
@@ -101,17 +103,17 @@ def python(cwd: Path, code: str) -> str:
 
 class Page:
     "A page as pandoc reads it: its headings and other targets, its links, pictures and cross-references, its code."
-    def __init__(self, path: Path, text: str, form: str = "markdown"):
+    def __init__(self, path: Path, text: str, form: str = "markdown", formats=("html",)):
         self.path, self.ids, self.links, self.refs, self.code = path, set(), [], [], []
         pandoc = [pypandoc.get_pandoc_path(), "--from", form, "--fail-if-warnings"]
-        # one pass for warnings (formulas are converted only here), one for the parsed page
-        p = subprocess.run([*pandoc, "--to", "html", "--mathml"], input=text, text=True, capture_output=True)
-        self.warnings = [line for line in p.stderr.splitlines() if "Failing because" not in line]
+        # a pass for the warnings of each format (formulas are converted only here), one for the parsed page
+        said = [subprocess.run([*pandoc, "--to", to, "--mathml"], input=text, text=True, capture_output=True).stderr for to in formats]
+        self.warnings = [line for line in "".join(said).splitlines() if "Failing because" not in line]
         p = subprocess.run([*pandoc[:3], "--to", "json"], input=text, text=True, capture_output=True)
         self.visit(json.loads(p.stdout)["blocks"])
 
     @classmethod
-    def of_notebook(cls, path: Path): return cls(path, markdown(Notebook(path)))
+    def of_notebook(cls, path: Path, formats): return cls(path, markdown(Notebook(path)), formats=formats)
 
     def visit(self, x):
         if isinstance(x, list):

@@ -22,7 +22,7 @@ def twice(
     "Double `x`."
     return math.fsum([x, x])'''
 ALPHA = ["# Alpha\n\n> Doubles numbers.", "#| default_exp alpha", "#| export\nimport math", TWICE, ("twice(2)", "4.0"),
-         "## More\n\nA formula, $x^2$, and [more](#more). Next: [beta](10_beta.ipynb#what-for)."]
+         "## More\n\nA formula, $x^2$ and $\\sqrt{18}$, and [more](#more). Next: [beta](10_beta.ipynb#what-for)."]
 BETA = ["# Beta\n\n> Is four twice two?", "from lympho.alpha import twice", ("twice(2)", "4.0"), "## What for\n\n`twice`; ![red](images/red.png)"]
 INDEX = ["# lympho\n\n> A small one.", "See [alpha](00_alpha.ipynb)."]
 SIDEBAR = "website:\n  sidebar:\n    contents: [index.ipynb, {section: All, contents: [00_alpha.ipynb, 10_beta.ipynb]}]\n"
@@ -133,6 +133,7 @@ FAULTS = [  # a check, and what it must say of each fault; faults of one entry a
               "Could not convert TeX": edit("nbs/00_alpha.ipynb", "$x^2$", "$x^{2$"),
               "unclosed": add("## Note\n\n::: {.callout-note}\n"),
               "raw link in a signature": edit("nbs/00_alpha.ipynb", "# a number", "# as in `twice`")}),
+    ("site", {"Could not convert TeX": edit("_quarto.yml", "variant: +tex_math_dollars", "toc: true")}),
     ("site", {"could not process 00_alpha.ipynb": edit("nbs/00_alpha.ipynb", "import math", "import maths")}),
     ("notebook", {"AssertionError": add("assert twice(2) == 5")}),
 ]
