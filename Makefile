@@ -35,7 +35,7 @@ test: $(READY) ## run every check; CHECK='drift ruff' just these, FLAGS='slow da
 
 gpu: $(READY) ## run all that needs a GPU on COHORT=folder: flagged cells, the benchmark, end-to-end recipes
 	@LYMPHO_DATA='$(abspath $(or $(COHORT),$(error name the cohort: make gpu COHORT=folder)))' $(BIN)/python .ci/checks.py --flags 'cuda slow data' notebooks
-	@$(BIN)/lympho bench '$(COHORT)'
+	@$(BIN)/lympho bench --cohort '$(COHORT)'
 	@for r in top1 top5 top10 topbottom5 topbottom10 mean custom; do $(BIN)/lympho crossval '$(COHORT)' --recipe crops-$$r --jobs 1 || exit 1; done
 
 docs: quarto $(READY) readme ## render the site into _docs; needs Quarto

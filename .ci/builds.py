@@ -1,12 +1,16 @@
 "Checks that run something: nbdev on a copy, ruff, the build of a wheel, the notebooks themselves."
 import filecmp
 import os
+import re
+import shlex
 import subprocess
 import sys
 import zipfile
 from configparser import ConfigParser
+from importlib import import_module
 from pathlib import Path
 
+import typer
 from repo import Repo
 
 BIN = Path(sys.executable).parent
@@ -62,6 +66,25 @@ def wheel(repo: Repo):
         if entries.get("console_scripts", name, fallback="") != target: yield f"the wheel lacks the command {name}"
 
 
+def commands(repo: Repo):
+    "The program takes every command line of `lympho` that the Makefile or a page holds."
+    entry = repo.settings["console_scripts"].split("=")[1].partition(":")[0]
+    program = typer.main.get_command(import_module(entry).app)
+    said = subprocess.run(["make", "--no-print-directory", "-n", "run", "gpu", "COHORT=folder"], cwd=repo.root, text=True, capture_output=True)
+    if said.returncode: yield f"Makefile: make -n run gpu fails: {said.stderr}"
+    lines = [("Makefile", line) for line in re.findall(r"bin/lympho ([^;|\n]+)", said.stdout)]
+    for name in (f for f in repo.files if "/" not in f and f.endswith(".md")):
+        lines += [(name, line) for line in re.findall(r"^lympho (.+)", (repo.root / name).read_text(encoding="utf-8"), re.M)]
+    for name, line in lines:
+        words = shlex.split(line, comments=True)
+        try:
+            with program.make_context("lympho", list(words)) as context:
+                command, options = program.resolve_command(context, words)[1:]
+                command.make_context(command.name, options, parent=context)
+        except (typer.Exit, typer.Abort): pass  # help was asked for
+        except Exception as e: yield f"{name}: `lympho {line.strip()}`: {e}"
+
+
 def notebook(repo: Repo, name: str, flags: str, cache: str):
     "nbdev_test runs the notebook from top to bottom."
     env = {"LYMPHO_CACHE": cache, "LYMPHO_DATA": os.environ.get("LYMPHO_DATA", "") if "data" in flags.split() else ""}
@@ -76,4 +99,4 @@ def litter(repo: Repo, before: str):
     elif os.environ.get("CI") and after: yield f"the checkout is not clean:\n{after}"
 
 
-CHECKS = [drift, ruff, wheel]
+CHECKS = [drift, ruff, wheel, commands]

@@ -46,6 +46,7 @@ def main():
     parser.add_argument("names", nargs="*", help=f"of: {', '.join(CHECKS)}, notebooks (all of them when none is named)")
     args = parser.parse_args()
     repo = Repo(Path(__file__).parent.parent)
+    sys.path.insert(1, str(repo.root))  # this checkout's package, whatever is installed
     names = args.names or [*CHECKS, "notebooks"]
     if unknown := set(names) - {*CHECKS, "notebooks"}: parser.error(f"no check is called {', '.join(sorted(unknown))}")
     before = repo.git("status", "--porcelain")

@@ -13,7 +13,7 @@ import pages
 import structure
 from repo import Repo
 
-KEPT = ["settings.ini", "setup.py", "_quarto.yml", "nbs/styles.css", "ruff.toml", "LICENSE", "constraints.txt", ".gitignore", ".ci"]
+KEPT = ["settings.ini", "setup.py", "_quarto.yml", "nbs/styles.css", "ruff.toml", "LICENSE", "constraints.txt", ".gitignore", "Makefile", ".ci"]
 PLACE = "/" + "home/ada/data"  # spelt in two parts, or this file would hold a machine path itself
 TWICE = '''#| export
 def twice(
@@ -135,6 +135,8 @@ FAULTS = [  # a check, and what it must say of each fault; faults of one entry a
               "raw link in a signature": edit("nbs/00_alpha.ipynb", "# a number", "# as in `twice`")}),
     ("site", {"Could not convert TeX": edit("_quarto.yml", "variant: +tex_math_dollars", "toc: true")}),
     ("site", {"could not process 00_alpha.ipynb": edit("nbs/00_alpha.ipynb", "import math", "import maths")}),
+    ("commands", {"Got unexpected extra": edit("Makefile", "bench --cohort '", "bench '"),
+                  "No such option: --recipes": put("notes.md", "```sh\nlympho crossval folder --recipes x\n```\n")}),
     ("notebook", {"AssertionError": add("assert twice(2) == 5")}),
 ]
 CHECKS = {c.__name__: c for c in [*structure.CHECKS, *builds.CHECKS, *pages.CHECKS]}
