@@ -138,7 +138,11 @@ def fit_fold(
     return _fit(cohort, run.recipe, split(run.folds, repeat, fold)[0], inner_splits(run.folds, repeat, fold), seed_of(run.recipe.seed, 'fit', repeat, fold))
 
 # %% ../nbs/33_fitting.ipynb #834e3ac1
-_TRUSTED = ('lympho.', 'numpy.', 'sklearn.', 'scipy.', 'xgboost.')
+_TRUSTED = frozenset([ # full names, no prefixes: besides what skops trusts, the types of our models and nothing else
+    'lympho.clinical.BalancedXGB', 'lympho.clinical.CountThreshold', 'lympho.learner.MILClassifier',
+    'lympho.pooled.Average', 'lympho.pooled.BalancedMLP', 'lympho.pooled.LateFusion', 'lympho.pooled._image_columns',
+    'numpy.dtype', 'sklearn.neural_network._stochastic_optimizers.AdamOptimizer',
+    'sklearn.neural_network._stochastic_optimizers.SGDOptimizer', 'sklearn.tree._tree.Tree', 'xgboost.core.Booster'])
 
 @contextmanager
 def _without_networks(model):
@@ -171,7 +175,8 @@ def _read_model(folder):
     "The model in `folder`, without its networks; a LymphoError where it holds types that are not trusted."
     import skops.io
     odd = skops.io.get_untrusted_types(file=folder/'model.skops')
-    if bad := [t for t in odd if not t.startswith(_TRUSTED)]: raise LymphoError(f'{folder}/model.skops holds {bad[0]}', 'read models only from those you trust')
+    if bad := sorted(set(odd) - _TRUSTED):
+        raise LymphoError(f'{folder}/model.skops holds {bad[0]}', 'read models only from those you trust')
     return skops.io.load(folder/'model.skops', trusted=odd)
 
 @patch(cls_method=True)
