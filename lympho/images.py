@@ -25,7 +25,7 @@ from fastcore.basics import patch
 from filelock import FileLock
 from PIL import Image
 
-from .cohort import Cohort
+from .cohort import IMAGE_FORMATS, Cohort, read_image_file
 from .core import LymphoError, digest, progress, write_json
 
 # %% ../nbs/20_images.ipynb #0cc56724
@@ -231,7 +231,8 @@ def _check_crop(crop, mode):
 def _decoded(data):
     "Pixels (h, w, 3) of the file content `data`."
     from torchvision.io import ImageReadMode, decode_jpeg
-    if data[:2]!=b'\xff\xd8': return torch.from_numpy(np.array(Image.open(io.BytesIO(data)).convert('RGB')))
+    if data[:2]!=b'\xff\xd8':
+        return torch.from_numpy(np.array(Image.open(io.BytesIO(data), formats=IMAGE_FORMATS).convert('RGB')))
     return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB).permute(1, 2, 0)
 
 def read_cell(
@@ -242,11 +243,12 @@ def read_cell(
 ) -> torch.Tensor: # (crop, crop, 3) uint8
     "The cell in the image `file`; a `LymphoError` where it is unreadable, smaller than the crop, or was changed."
     _check_crop(crop, mode)
-    try: data = Path(file).read_bytes()
-    except OSError as e: raise LymphoError(f'{file} cannot be read ({e.strerror})', 'read the cohort again') from None
+    try: data = read_image_file(file)
+    except LymphoError as e: raise LymphoError(f'{file} {e.problem}', 'read the cohort again') from None
     if expected and digest(data)!=expected: raise LymphoError(f'{file} was changed since the cohort was read', 'read the cohort again')
     try: x = _decoded(data)
-    except (RuntimeError, OSError, SyntaxError, ValueError): raise LymphoError(f'{file} is a damaged image', 'copy it again from its source') from None
+    except Exception: # decoders let all kinds of errors out
+        raise LymphoError(f'{file} is a damaged image', 'copy it again from its source') from None
     if mode=='resize': return F.interpolate(x.permute(2, 0, 1)[None], (crop, crop), mode='bilinear', antialias=True)[0].permute(1, 2, 0)
     h, w = ((s - crop)//2 for s in x.shape[:2])
     if min(h, w) < 0: raise LymphoError(f'{file} has {x.shape[1]} x {x.shape[0]} pixels, fewer than a crop of {crop}', f'export images of at least {crop} pixels, or use a recipe with a smaller crop')
