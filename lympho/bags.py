@@ -52,7 +52,7 @@ class Bags:
         self.offsets = torch.from_numpy(self._off).to(values.device, non_blocking=True)
 
     @classmethod
-    def _of(cls, *args):
+    def _unchecked(cls, *args):
         "Bags that need no check, made from such as were checked."
         res = cls.__new__(cls)
         res._set(*args)
@@ -127,7 +127,7 @@ def take(self:Bags,
     at = np.arange(n.sum()) + np.repeat(start - (n.cumsum() - n), n)
     if m is not None and (not isinstance(m, (int, np.integer)) or m < 1): raise LymphoError(f'm={m} cells a bag', 'draw a whole number, at least one')
     if m is not None and len(n) and m < n.max(): at, n = _draw(at, n, m, generator)
-    return Bags._of(_gather(self.values, at), np.append(0, n.cumsum()), None if self.ids is None else [self.ids[j] for j in i])
+    return Bags._unchecked(_gather(self.values, at), np.append(0, n.cumsum()), None if self.ids is None else [self.ids[j] for j in i])
 
 @patch
 def sample(self:Bags,
@@ -144,7 +144,7 @@ def keep(self:Bags,
     "Some cells of each bag; a `LymphoError` names a patient who has none left."
     n = np.add.reduceat(np.asarray(mask, np.int64), self._off[:-1])
     if (n==0).any(): raise LymphoError(f'{self._name((n==0).argmax())} has no cell left', 'keep at least one')
-    return Bags._of(_gather(self.values, np.flatnonzero(mask)), np.append(0, n.cumsum()), self.ids)
+    return Bags._unchecked(_gather(self.values, np.flatnonzero(mask)), np.append(0, n.cumsum()), self.ids)
 
 # %% ../nbs/21_bags.ipynb #4d9707c7
 @patch
@@ -166,7 +166,7 @@ def __getitem__(self:Bags, which):
     if i.ndim==0: return self.values[self._off[i]:self._off[i + 1]]
     if not len(i) or (np.diff(i)!=1).any(): return self.take(i)
     start, end = i[0], i[-1] + 1
-    return Bags._of(self.values[self._off[start]:self._off[end]], self._off[start:end + 1] - self._off[start], None if self.ids is None else self.ids[start:end])
+    return Bags._unchecked(self.values[self._off[start]:self._off[end]], self._off[start:end + 1] - self._off[start], None if self.ids is None else self.ids[start:end])
 
 @patch
 def __iter__(self:Bags) -> Iterator[torch.Tensor]: # (n, ...) cells of one bag
@@ -180,7 +180,7 @@ def _alike(values, names):
         raise LymphoError(f'{names[odd[0]]} has cells {kind(values[odd[0]])}, {names[0]} has {kind(values[0])}', 'convert them to one type, device and form')
 
 @patch(cls_method=True)
-def of(cls:Bags,
+def from_list(cls:Bags,
     bags:list[torch.Tensor], # one tensor (n, ...) a bag
     ids:list[str]|None=None, # whose bags they are
 ) -> Bags: # packed
@@ -199,7 +199,7 @@ def cat(cls:Bags,
     if not parts: raise LymphoError('nothing to join', 'give at least one `Bags`')
     _alike([p.values for p in parts], [p._name(0) if len(p) else f'part {i}' for i, p in enumerate(parts)])
     ids = None if any(p.ids is None for p in parts) else [i for p in parts for i in p.ids]
-    return Bags._of(torch.cat([p.values for p in parts]), np.append(0, np.cumsum(np.concatenate([np.diff(p._off) for p in parts]))), ids)
+    return Bags._unchecked(torch.cat([p.values for p in parts]), np.append(0, np.cumsum(np.concatenate([np.diff(p._off) for p in parts]))), ids)
 
 # %% ../nbs/21_bags.ipynb #59454f41
 @patch
@@ -209,7 +209,7 @@ def map(self:Bags,
     "Replace the values by those that `f` computes from them; a `LymphoError` if it changes their number."
     values = f(self.values)
     if len(values)!=len(self.values): raise LymphoError(f'{len(values)} values for {len(self.values)} cells', 'use a function that works cell by cell')
-    return Bags._of(values, self._off, self.ids)
+    return Bags._unchecked(values, self._off, self.ids)
 
 @patch
 def to(self:Bags,
@@ -218,12 +218,12 @@ def to(self:Bags,
 ) -> Bags: # itself where nothing changes
     "The bags on another device or in another type."
     values = self.values.to(*args, **kwargs)
-    return self if values is self.values else Bags._of(values, self._off, self.ids)
+    return self if values is self.values else Bags._unchecked(values, self._off, self.ids)
 
 @patch
 def pin_memory(self:Bags) -> Bags: # on the CPU
     "The bags in memory that a GPU can fetch by itself."
-    return Bags._of(self.values.pin_memory(), self._off, self.ids)
+    return Bags._unchecked(self.values.pin_memory(), self._off, self.ids)
 
 # %% ../nbs/21_bags.ipynb #9aa4e649
 @patch
@@ -231,7 +231,7 @@ def bags(self:Store,
     patients:list[str]|None=None, # identifiers; None: all, mapped
 ) -> Bags: # in the order of `patients`
     "The bags of these patients; a `LymphoError` names one that the store lacks."
-    every = Bags._of(self.as_tensor(self.values), self.offsets, self.patients)
+    every = Bags._unchecked(self.as_tensor(self.values), self.offsets, self.patients)
     return every if patients is None else every.take(list(patients))
 
 # %% ../nbs/21_bags.ipynb #de6c215f

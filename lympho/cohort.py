@@ -102,14 +102,14 @@ class Problem(NamedTuple):
     file:str # where it is, relative to the cohort's folder
     problem:str # what is wrong
     remedy:str # what to do about it
-    level:Literal['cohort', 'patient', 'cell', 'note'] # what cannot be used because of it
+    severity:Literal['cohort', 'patient', 'cell', 'note'] # what cannot be used because of it
 
 def problem_table(
     problems:list[Problem], # in any order
 ) -> pd.DataFrame: # a column for each field of Problem; the gravest first
     "The table of `problems`, by level, then by patient and file."
     df = pd.DataFrame(problems, columns=Problem._fields)
-    rank = df.level.map(list(Problem.__annotations__['level'].__args__).index)
+    rank = df.severity.map(list(Problem.__annotations__['severity'].__args__).index)
     return df.assign(rank=rank).sort_values(['rank', 'patient', 'file'], kind='stable').drop(columns='rank').reset_index(drop=True)
 
 # %% ../nbs/01_cohort.ipynb #e4c15827
@@ -348,7 +348,7 @@ def scan(
 ) -> Scan: # both tables, with whatever is wrong still in them, and the problems
     "Read the whole folder and collect every problem; a `LymphoError` only where there is no cohort at all."
     patients, problems = read_patients(path, reference_year)
-    cells, more = list_cells(path, patients.patient) if not any(p.level=='cohort' for p in problems) else (pd.DataFrame(columns=['patient', 'path']), [])
+    cells, more = list_cells(path, patients.patient) if not any(p.severity=='cohort' for p in problems) else (pd.DataFrame(columns=['patient', 'path']), [])
     cells, bad = check_images(path, cells, decode)
     return Scan(patients, cells, problem_table(problems + more + bad))
 
@@ -368,9 +368,9 @@ def _message(path, bad):
 def _leave_out(found):
     "The tables without the patients and cells that have a problem, and the problems with emptied bags added."
     bad = found.problems
-    cells = found.cells[~found.cells.path.isin(bad[bad.level=='cell'].file)]
-    cells = cells[~cells.patient.isin(bad[bad.level=='patient'].patient)]
-    patients = found.patients[~found.patients.patient.isin(bad[bad.level=='patient'].patient)]
+    cells = found.cells[~found.cells.path.isin(bad[bad.severity=='cell'].file)]
+    cells = cells[~cells.patient.isin(bad[bad.severity=='patient'].patient)]
+    patients = found.patients[~found.patients.patient.isin(bad[bad.severity=='patient'].patient)]
     emptied = patients[~patients.patient.isin(cells.patient)].patient
     more = [Problem(p, '', 'no usable cell is left in the bag', 'mend its images', 'patient') for p in emptied]
     return patients[~patients.patient.isin(emptied)], cells, pd.concat([bad, problem_table(more)], ignore_index=True)
@@ -396,11 +396,11 @@ class Cohort:
         "The cohort in the folder at `path`; a `LymphoError` names its problems, or that nothing is left without them."
         if on_problem not in ('raise', 'quarantine'): raise LymphoError(f'unknown on_problem {on_problem!r}', "use 'raise' or 'quarantine'")
         found = scan(path, reference_year, decode)
-        bad = found.problems[found.problems.level!='note']
-        if len(bad) and (on_problem=='raise' or 'cohort' in set(bad.level)):
+        bad = found.problems[found.problems.severity!='note']
+        if len(bad) and (on_problem=='raise' or 'cohort' in set(bad.severity)):
             raise LymphoError(_message(path, bad), f'`lympho check {path}` lists them with their remedies')
         patients, cells, problems = _leave_out(found)
-        if len(bad): write_table(manifest, problems[problems.level!='note'])
+        if len(bad): write_table(manifest, problems[problems.severity!='note'])
         if not len(patients): raise LymphoError(f'no patient of {path} can be used', f'`lympho check {path}` says why')
         root = Path(path).resolve()
         return cls(root, patients.reset_index(drop=True), cells.reset_index(drop=True), problems, root.name)

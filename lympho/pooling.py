@@ -150,7 +150,7 @@ class Pooling(nn.Module):
     ) -> Tensor: # (N,) or (N, width)
         "What each cell brings to the output: the sum over a bag is its output."
         x, seg = self._read(values, offsets, check)
-        return self._parts(x, seg) if self.exact else integrated_gradients(partial(self, check=False), x, offsets)
+        return self._contributions(x, seg) if self.exact else integrated_gradients(partial(self, check=False), x, offsets)
 
 # %% ../nbs/23_pooling.ipynb #f51e0f31
 _LARGEST = float(np.finfo(np.float32).max)
@@ -185,7 +185,7 @@ def _read(self:Pooling, values, offsets, check):
 def _pool(self:Pooling, x, seg): return seg.weighted(self._weights(x, seg), x)
 
 @patch
-def _parts(self:Pooling, x, seg):
+def _contributions(self:Pooling, x, seg):
     w = self._weights(x, seg)
     return w*x if x.ndim == 1 else w[:, None]*x
 
@@ -402,13 +402,13 @@ class DSMIL(Pooling):
         _counts(d=d, hidden=hidden)
         self.d, self.query, self.streams = d, nn.Linear(d, hidden), nn.Linear(d, 2)
 
-    def _parts(self, x, seg):
+    def _contributions(self, x, seg):
         cell, bag = self.streams(x).to(x.dtype).unbind(1)
         critical, q = seg.order(cell)[seg.start], self.query(x).to(x.dtype)
         a = seg.softmax((q*seg.spread(q[critical])).sum(1)/q.shape[1]**.5)
         return (a*bag + cell*torch.zeros_like(cell).index_fill(0, critical, 1))/2
 
-    def _pool(self, x, seg): return seg.sum(self._parts(x, seg))
+    def _pool(self, x, seg): return seg.sum(self._contributions(x, seg))
 
 # %% ../nbs/23_pooling.ipynb #5747b4af
 class _Attend(nn.Module):
@@ -480,7 +480,7 @@ class Statistics(Pooling):
         var = seg.weighted(n, (x - seg.spread(mean)).square())
         return torch.cat([mean, torch.where(var > 0, var.where(var > 0, 1).sqrt(), 0)], 1)
 
-    def _parts(self, x, seg):
+    def _contributions(self, x, seg):
         mean, *sd = self._pool(x, seg).split(self.d, 1)
         off = [((x - seg.spread(mean)).square()/seg.spread(s.where(s > 0, 1))) for s in sd]
         return torch.cat([x, *off], 1)/seg.spread(seg.size)[:, None]

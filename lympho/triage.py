@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['predict_inner', 'inner_predictions', 'Calibration', 'calibrate', 'calibration_scores', 'reliability',
-           'share_interval', 'Safe', 'safe_threshold', 'miss_bound', 'operating_point', 'three_way', 'Rule',
-           'make_rule', 'rule_of', 'percent', 'write_rule', 'read_rule', 'triage', 'triage_scores', 'plot_reliability',
-           'net_benefit', 'plot_decision', 'plot_tradeoff', 'min_positives', 'by_prevalence']
+           'share_interval', 'Threshold', 'miss_rate_threshold', 'miss_bound', 'operating_point', 'triage_decision',
+           'TriageRule', 'make_triage_rule', 'fit_triage_rule', 'percent', 'triage_rule_to_dict',
+           'triage_rule_from_dict', 'triage', 'triage_scores', 'plot_reliability', 'net_benefit', 'plot_decision',
+           'plot_tradeoff', 'min_positives', 'by_prevalence']
 
 # %% ../nbs/41_triage.ipynb #9efd52ba
 import shutil
@@ -24,7 +25,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from .clinical import decision_logit
 from .cohort import Cohort
 from .core import BLUE, GREY, ORANGE, LymphoError, digest, plot_style, read_table, seed_of, write_table
-from .crossval import Run, fit_model, one_thread, rows_of, run_folds
+from .crossval import Run, fit_model, one_thread, patient_rows, run_folds
 from .splits import inner_splits, make_folds, split
 
 # %% ../nbs/41_triage.ipynb #56766c3a
@@ -39,7 +40,7 @@ def predict_inner(
     "What models fitted on the inner folds say of the rest of the training part; a grid is searched on two folds of each."
     parts = []
     for j, (train, test) in enumerate(inner_splits(folds, repeat, fold)):
-        train, test, seed = rows_of(patients, train), rows_of(patients, test), seed_of(recipe.seed, 'inner', repeat, fold, j)
+        train, test, seed = patient_rows(patients, train), patient_rows(patients, test), seed_of(recipe.seed, 'inner', repeat, fold, j)
         again = make_folds(train, 1, 2, 2, seed) if recipe.grid and recipe.fusion!='late' else None
         with one_thread(): logit = decision_logit(fit_model(recipe, train, [split(again, 0, k) for k in (0, 1)] if again is not None else [], seed, store), test)
         parts.append(pd.DataFrame({'patient':test.patient, 'repeat':repeat, 'fold':fold, 'label':test.label.astype(int), 'logit':logit.round(6)}))
@@ -126,32 +127,32 @@ def reliability(
 def share_interval(
     k:int, # cases
     n:int, # patients
-    level:float=.95, # of the interval
+    confidence:float=.95, # of the interval
 ) -> tuple[float, float]: # low, high
     "Exact binomial interval of a share (Clopper and Pearson 1934)."
-    a = (1 - level)/2
+    a = (1 - confidence)/2
     return (float(beta.ppf(a, k, n - k + 1)) if k else 0., float(beta.ppf(1 - a, k + 1, n - k)) if k < n else 1.)
 
 # %% ../nbs/41_triage.ipynb #ca2a6526
-class Safe(NamedTuple):
+class Threshold(NamedTuple):
     "A threshold and what it promises."
     threshold:float # logit at and above which a patient is referred
     allowed:int # calibration positives that lie below
     positives:int # tumoral patients of calibration
     alpha:float # bound of the expected miss rate
 
-def safe_threshold(
+def miss_rate_threshold(
     label, # (n,) 0 or 1, of calibration
     logit, # (n,) answers about patients that the model has not seen
     alpha:float=.1, # miss rate to be kept, on average
-) -> Safe: # largest threshold that keeps it
+) -> Threshold: # largest threshold that keeps it
     "Conformal risk control of the miss rate; a `LymphoError` where positives are too few for a promise."
     if not 0 < alpha < 1: raise LymphoError(f'alpha={alpha}', 'give a share between 0 and 1')
     s = np.sort(np.asarray(logit, float)[np.asarray(label, int)==1])
     n, m = len(s), int(np.floor(alpha*(len(s) + 1) + 1e-9)) - 1
     if n < 20: raise LymphoError(f'{n} tumoral patients to calibrate on: no miss rate can be guaranteed', 'calibrate on at least 20')
     if m < 0: raise LymphoError(f'a miss rate of {alpha} cannot be guaranteed with {n} tumoral patients', f'give at least {int(np.ceil(1/alpha - 1 - 1e-9))}, or allow a higher rate')
-    return Safe(float(s[m]), m, n, alpha)
+    return Threshold(float(s[m]), m, n, alpha)
 
 def miss_bound(
     misses:int, # tumoral patients below the threshold
@@ -173,7 +174,7 @@ def operating_point(
     return float(s[int(np.floor((1 - sensitivity)*len(s) + 1e-9))])
 
 # %% ../nbs/41_triage.ipynb #184a2dbc
-def three_way(
+def triage_decision(
     logit, # (n,)
     low:float, # below it a tumoral patient seldom lies
     high:float, # above it a reactive patient seldom lies
@@ -182,41 +183,41 @@ def three_way(
     x = np.asarray(logit, float)
     return np.where(x < low, 'reactive', np.where(x > high, 'tumoral', 'refer'))
 
-class Rule(NamedTuple):
+class TriageRule(NamedTuple):
     "From a logit to a probability and one of three answers."
     calibration:Calibration # of logits
-    low:Safe # below it a patient is called reactive
+    low:Threshold # below it a patient is called reactive
     high:float # logit above which a patient that is not reactive is called tumoral
 
-    def answers(self,
+    def decide(self,
         logit, # (n,) of the recipe that the rule was made for
         prevalence:float|None=None, # share of tumoral patients where it is used; None: as in calibration
     ) -> pd.DataFrame: # probability of a tumour, answer (reactive, refer or tumoral)
         "What to say of patients; the prevalence moves probabilities, not answers."
-        return pd.DataFrame({'probability':expit(self.calibration.logit(logit, prevalence)), 'answer':three_way(logit, self.low.threshold, self.high)})
+        return pd.DataFrame({'probability':expit(self.calibration.logit(logit, prevalence)), 'decision':triage_decision(logit, self.low.threshold, self.high)})
 
-def make_rule(
+def make_triage_rule(
     label, # (n,) 0 or 1, of calibration
     logit, # (n,) answers about patients that the model has not seen
     alpha:float=.05, # bound of the expected miss rate
     beta:float=.1, # bound of the expected rate of reactive patients called tumoral
-) -> Rule: # for further logits of the same recipe
+) -> TriageRule: # for further logits of the same recipe
     "Calibrate, and place both thresholds; a `LymphoError` where no miss rate can be guaranteed. With fewer than 20 reactive patients, or than 1/β - 1, β holds on these only."
     y, x = np.asarray(label, int), np.asarray(logit, float)
-    low = safe_threshold(y, x, alpha)
-    high = -(safe_threshold(1 - y, -x, beta).threshold if (y==0).sum() >= max(20, 1/beta - 1 - 1e-9) else operating_point(1 - y, -x, 1 - beta))
-    return Rule(calibrate(y, x), low, high)
+    low = miss_rate_threshold(y, x, alpha)
+    high = -(miss_rate_threshold(1 - y, -x, beta).threshold if (y==0).sum() >= max(20, 1/beta - 1 - 1e-9) else operating_point(1 - y, -x, 1 - beta))
+    return TriageRule(calibrate(y, x), low, high)
 
 # %% ../nbs/41_triage.ipynb #6f27f2ad
-def rule_of(
+def fit_triage_rule(
     run:Run, # finished
     alpha:float=.05, # bound of the expected miss rate
     beta:float=.1, # bound of the expected rate of reactive patients called tumoral
     without:str|None=None, # a patient to leave out
-) -> Rule: # for the recipe of the run
+) -> TriageRule: # for the recipe of the run
     "The rule that the held-out answers of one repeat give; a `LymphoError` where no miss rate can be guaranteed."
     once = run.predictions[(run.predictions['repeat']==run.predictions['repeat'].min()) & (run.predictions.patient!=without)]
-    return make_rule(once.label, once.logit, alpha, beta)
+    return make_triage_rule(once.label, once.logit, alpha, beta)
 
 def percent(
     share:float, # 0 to 1
@@ -224,17 +225,17 @@ def percent(
     "A promised rate in words, not rounded to less than was promised."
     return f'{100*share:.3g}%'
 
-def write_rule(
-    rule:Rule, # of a recipe
+def triage_rule_to_dict(
+    rule:TriageRule, # of a recipe
 ) -> dict: # as JSON has it
     "The rule as names and numbers."
     return dict(calibration=rule.calibration._asdict(), low=rule.low._asdict(), high=rule.high)
 
-def read_rule(
-    d:dict, # of write_rule
-) -> Rule: # equal to the one that was written
+def triage_rule_from_dict(
+    d:dict, # of triage_rule_to_dict
+) -> TriageRule: # equal to the one that was written
     "The rule that was written."
-    return Rule(Calibration(**d['calibration']), Safe(**d['low']), d['high'])
+    return TriageRule(Calibration(**d['calibration']), Threshold(**d['low']), d['high'])
 
 # %% ../nbs/41_triage.ipynb #424bc072
 def triage(
@@ -246,15 +247,15 @@ def triage(
     "Calibrate and set the thresholds of every outer fold on its inner predictions, and apply them to its held-out patients."
     parts, own = [], inner.groupby(['repeat', 'fold'])
     for key, test in run.predictions.groupby(['repeat', 'fold'], sort=False):
-        rule = make_rule(own.get_group(key).label, own.get_group(key).logit, alpha, beta)
-        answers = rule.answers(test.logit).set_index(test.index)
-        parts.append(test.assign(**answers, low=rule.low.threshold, referred=answers.answer!='reactive'))
+        rule = make_triage_rule(own.get_group(key).label, own.get_group(key).logit, alpha, beta)
+        answers = rule.decide(test.logit).set_index(test.index)
+        parts.append(test.assign(**answers, low=rule.low.threshold, referred=answers.decision!='reactive'))
     return pd.concat(parts, ignore_index=True)
 
 # %% ../nbs/41_triage.ipynb #f6c3e89f
 def triage_scores(
     answers:pd.DataFrame, # see triage
-) -> pd.Series: # means over repeats: tumoral, missed, miss_rate, bound (95%, one-sided), reactive, saved, saved_rate, and shares of the three answers
+) -> pd.Series: # means over repeats: tumoral, missed, miss_rate, bound (95%, one-sided), reactive, saved, avoided_rate, and shares of the three answers
     "Misses and referrals saved, counted in patients a repeat."
     each = answers.groupby('repeat').apply(_count, include_groups=False)
     mean = each.mean()
@@ -263,8 +264,8 @@ def triage_scores(
 def _count(d):
     tumoral, reactive = d[d.label==1], d[d.label==0]
     missed, saved = (~tumoral.referred).sum(), (~reactive.referred).sum()
-    shares = {f'{a} of {n}':(c.answer==a).mean() for n, c in (('tumoral', tumoral), ('reactive', reactive)) for a in ('tumoral', 'refer', 'reactive')}
-    return pd.Series({'tumoral':len(tumoral), 'missed':missed, 'miss_rate':missed/len(tumoral), 'reactive':len(reactive), 'saved':saved, 'saved_rate':saved/len(reactive)} | shares)
+    shares = {f'{a} of {n}':(c.decision==a).mean() for n, c in (('tumoral', tumoral), ('reactive', reactive)) for a in ('tumoral', 'refer', 'reactive')}
+    return pd.Series({'tumoral':len(tumoral), 'missed':missed, 'miss_rate':missed/len(tumoral), 'reactive':len(reactive), 'avoided':saved, 'avoided_rate':saved/len(reactive)} | shares)
 
 # %% ../nbs/41_triage.ipynb #862e5812
 def plot_reliability(
@@ -325,8 +326,8 @@ def plot_tradeoff(
     kept = {a:triage_scores(triage(run, inner, a)) for a in alphas if a*(1 + min_positives(inner)) >= 1}
     _, ax = plt.subplots(figsize=(4.8, 4))
     ax.plot(list(kept), [s.miss_rate for s in kept.values()], 'o-', color=ORANGE, label='tumoral patients missed')
-    ax.plot(list(kept), [s.saved_rate for s in kept.values()], 's--', color=BLUE, label='reactive patients not referred')
-    ax.plot([0, max(alphas)], [0, max(alphas)], color=GREY, lw=1, ls=':', label='promised')
+    ax.plot(list(kept), [s.avoided_rate for s in kept.values()], 's--', color=BLUE, label='reactive patients not referred')
+    ax.plot([0, max(alphas)], [0, max(alphas)], color=GREY, lw=1, ls=':', label='target')
     ax.set(xlabel='promised miss rate', ylabel='share of patients', ylim=(-.02, 1.02))
     ax.legend(loc='center right')
     return ax
@@ -346,4 +347,4 @@ def by_prevalence(
     "What the referral rule does to 100 patients where tumours are rarer or more common."
     p = np.asarray(prevalences, float)
     missed, saved = 100*p*(1 - sensitivity), 100*(1 - p)*specificity
-    return pd.DataFrame({'prevalence':p, 'referred':100 - missed - saved, 'missed':missed, 'saved':saved, 'npv':saved/np.maximum(missed + saved, 1e-12)})
+    return pd.DataFrame({'prevalence':p, 'referred':100 - missed - saved, 'missed':missed, 'avoided':saved, 'npv':saved/np.maximum(missed + saved, 1e-12)})
