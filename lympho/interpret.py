@@ -45,7 +45,7 @@ def _shares(model, e, offsets):
     if pool.width is None: return pool.contributions(e, offsets, check=False)
     if not pool.exact: return integrated_gradients(lambda v, o: head(pool(v, o, check=False)).squeeze(1), e, offsets)
     even = Segments(offsets, len(e))
-    return pool.contributions(e, offsets, check=False) @ head.weight[0] + head.bias/even.spread(even.size)
+    return pool.contributions(e, offsets, check=False) @ head.weight[0] + head.bias/even.broadcast(even.size)
 
 @patch
 def contributions(self:MILModel,
