@@ -98,7 +98,7 @@ def atomic(
     path:Path|str, # the file or folder to be made or replaced; its parents are created
     folder:bool=False, # give a new folder instead of the name of a file
 ): # context manager that gives the temporary Path to write to
-    "Write to a temporary path that replaces `path` when the block ends well; a `LymphoError` where it cannot be written."
+    "Write to a temporary path that replaces `path` when the block ends well; a `LymphoError` where that fails."
     path = Path(path)
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
