@@ -16,62 +16,76 @@ from scipy.stats import norm
 from scipy.stats import t as student
 from sklearn.metrics import brier_score_loss, f1_score, recall_score, roc_auc_score
 
+from .cohort import LOW_COUNT
 from .core import LymphoError, rng
 
 # %% ../nbs/10_metrics.ipynb #6bd8fdc2
+def _numeric(values):
+    return pd.to_numeric(pd.Series(np.asarray(values)), errors='coerce').astype(float).to_numpy()
+
 def _checked(label, logit):
-    label, logit = (pd.to_numeric(pd.Series(np.asarray(o)), errors='coerce').astype(float).to_numpy() for o in (label, logit))
-    if len(label) != len(logit): raise LymphoError(f"{len(label)} labels but {len(logit)} logits", "give one of each a patient")
+    "Labels and logits as arrays; a `LymphoError` where they cannot be scored."
+    label, logit = _numeric(label), _numeric(logit)
+    if len(label) != len(logit):
+        raise LymphoError(f"{len(label)} labels but {len(logit)} logits", "give one of each a patient")
     if not len(label): raise LymphoError("no patient to score", "give at least one label and logit")
     if not np.isin(label, (0, 1)).all():
-        raise LymphoError("labels hold something other than 0 (reactive) and 1 (tumoral)", "leave unlabelled patients out")
-    if not np.isfinite(logit).all(): raise LymphoError("logits hold a missing or infinite value", "find the patient and predict again")
+        raise LymphoError("labels hold something other than 0 (reactive) and 1 (tumoral)", "leave unlabelled out")
+    if not np.isfinite(logit).all():
+        raise LymphoError("logits hold a missing or infinite value", "find the patient and predict again")
     return label.astype(int), logit
 
 # %% ../nbs/10_metrics.ipynb #a2e78903
 def scores(
     label, # (n,) 0 reactive, 1 tumoral
     logit, # (n,) any real number, higher is more tumoral
-    threshold:float=0., # a patient is called tumoral above it; a logit, so 0 is the probability .5
+    threshold:float=0., # above it the predicted class is tumoral; a logit, so 0 is the probability .5
 ) -> pd.Series: # ba, auc, sensitivity, specificity, f1, brier, each 0 to 1
     """The six numbers of one set of predictions, by scikit-learn; NaN where a class is missing.
     Raises `LymphoError` for unequal lengths, labels other than 0 and 1, and logits that are not finite."""
     label, logit = _checked(label, logit)
-    call = (logit > threshold).astype(int)
-    sensitivity, specificity = (recall_score(label, call, pos_label=c, zero_division=np.nan) for c in (1, 0))
+    predicted = (logit > threshold).astype(int)
+    sensitivity, specificity = (recall_score(label, predicted, pos_label=c, zero_division=np.nan) for c in (1, 0))
     return pd.Series({
         'ba':          (sensitivity + specificity)/2,
         'auc':         roc_auc_score(label, logit) if len(np.unique(label)) == 2 else np.nan,
         'sensitivity': sensitivity,
         'specificity': specificity,
-        'f1':          f1_score(label, call, zero_division=np.nan),
+        'f1':          f1_score(label, predicted, zero_division=np.nan),
         'brier':       brier_score_loss(label, expit(logit))})
 
 # %% ../nbs/10_metrics.ipynb #a657fc22
-def _by_patient(predictions):
-    "Labels (n,) and logits (n, repeats), both indexed by the sorted patients."
+def _check_predictions(predictions):
+    "Raise a `LymphoError` unless every patient is predicted once a repeat, with one label."
     columns = ['patient', 'repeat', 'fold', 'label', 'logit']
-    if lacking := [c for c in columns if c not in predictions]:
-        raise LymphoError(f"predictions: no column {', '.join(lacking)}", f"the table needs {', '.join(columns)}")
+    if lacking := ', '.join(c for c in columns if c not in predictions):
+        raise LymphoError(f"predictions: no column {lacking}", f"the table needs {', '.join(columns)}")
     if predictions.empty: raise LymphoError("predictions: the table is empty", "run the cross-validation first")
     for _, row in predictions[predictions[columns].isna().any(axis=1)].iterrows():
-        raise LymphoError(f"predictions: patient {row.patient} has no {row[columns].isna().idxmax()} in repeat {row['repeat']}",
-                          "predict again")
+        problem = f"patient {row.patient} has no {row[columns].isna().idxmax()} in repeat {row['repeat']}"
+        raise LymphoError(f"predictions: {problem}", "predict again")
     times = pd.crosstab(predictions['repeat'], predictions.patient).stack()
     for (repeat, patient), n in times[times != 1].items():
-        raise LymphoError(f"predictions: patient {patient} is there {n} times in repeat {repeat}", "every repeat needs each patient once")
-    labels = predictions.groupby('patient').label.agg(['min', 'max'])
-    for patient in labels.index[labels['min'] != labels['max']]:
+        problem = f"patient {patient} is there {n} times in repeat {repeat}"
+        raise LymphoError(f"predictions: {problem}", "every repeat needs each patient once")
+    labels = predictions.groupby('patient').label.nunique()
+    for patient in labels.index[labels > 1]:
         raise LymphoError(f"predictions: patient {patient} has more than one label", "correct the table")
-    return labels['min'], predictions.pivot(index='patient', columns='repeat', values='logit')
+
+# %% ../nbs/10_metrics.ipynb #7a957729
+def _by_patient(predictions):
+    "Labels (n,) and logits (n, repeats), both indexed by the sorted patients."
+    _check_predictions(predictions)
+    logits = predictions.pivot(index='patient', columns='repeat', values='logit')
+    return predictions.groupby('patient').label.min(), logits
 
 # %% ../nbs/10_metrics.ipynb #80b7e54e
 def bootstrap_weights(
     label, # (n,) 0 or 1
-    resamples:int=2000, # number of draws
-    seed:int=0, # of the draws
+    resamples:int=2000, # number of bootstrap samples
+    seed:int=0, # of the resampling
 ) -> np.ndarray: # (resamples, n), how often each patient is drawn
-    "Draws of patients with replacement, stratified by class: each keeps the number of patients of both classes."
+    "Bootstrap samples of patients, stratified by class: each keeps the number of patients of both classes."
     label, g = np.asarray(label), rng(seed, 'bootstrap')
     weight = np.zeros((resamples, len(label)), int)
     for c in np.unique(label):
@@ -85,13 +99,13 @@ def _wins(label, logit): return np.heaviside(logit[label == 1][:, None] - logit[
 def weighted_scores(
     label, # (n,) 0 reactive, 1 tumoral
     logit, # (n,) any real number
-    weight, # (draws, n) 0 or more, how often each patient counts
+    weight, # (resamples, n) 0 or more, how often each patient counts
     threshold:float=0., # as for scores, a logit
-) -> pd.DataFrame: # one row a draw, the columns of scores
+) -> pd.DataFrame: # one row a resample, the columns of scores
     "`scores` of every row of weights at once: a weight of 2 counts a patient twice. Raises what `scores` raises."
     label, logit = _checked(label, logit)
-    w, pos, call = np.asarray(weight, float), label == 1, logit > threshold
-    tp, fn, fp, tn = (w @ mask for mask in (pos & call, pos & ~call, ~pos & call, ~pos & ~call))
+    w, pos, predicted = np.asarray(weight, float), label == 1, logit > threshold
+    tp, fn, fp, tn = (w @ mask for mask in (pos & predicted, pos & ~predicted, ~pos & predicted, ~pos & ~predicted))
     wins = (w[:, pos] @ _wins(label, logit) * w[:, ~pos]).sum(1)
     with np.errstate(invalid='ignore'):
         sensitivity, specificity = tp/(tp + fn), tn/(tn + fp)
@@ -104,18 +118,19 @@ def weighted_scores(
             'brier':       w @ (expit(logit) - label)**2/w.sum(1)})
 
 # %% ../nbs/10_metrics.ipynb #c2d7338f
-def _bca(estimate, drawn, left_out, label):
-    "95% interval of a score: its value, in the draws (B,), with each patient left out (n,), and the patients' class (n,)."
+def _bca(estimate, resampled, left_out, label):
+    "95% interval of a score: its value, of the resamples (B,), with each patient left out (n,); the classes (n,)."
     pull = np.concatenate([(1 - 1/len(o))*(o.mean() - o) for o in (left_out[label == c] for c in np.unique(label))])
-    below = ((drawn < estimate).mean() + (drawn <= estimate).mean())/2
-    bias = norm.ppf(np.clip(below, .5/len(drawn), 1 - .5/len(drawn)))
-    skew = (pull**3).sum()/(6*(pull**2).sum()**1.5) if pull.any() else 0.
+    below = ((resampled < estimate).mean() + (resampled <= estimate).mean())/2
+    bias = norm.ppf(np.clip(below, .5/len(resampled), 1 - .5/len(resampled)))
+    acceleration = (pull**3).sum()/(6*(pull**2).sum()**1.5) if pull.any() else 0.
     z = bias + norm.ppf([.025, .975])
-    ends = norm.cdf(bias + z/(1 - skew*z))
-    return np.quantile(drawn, ends) if np.isfinite(ends).all() else np.full(2, np.nan)
+    ends = norm.cdf(bias + z/(1 - acceleration*z))
+    return np.quantile(resampled, ends) if np.isfinite(ends).all() else np.full(2, np.nan)
 
-def _draw(label, logits, threshold, resamples, seed):
-    "Scores over all repeats with every patient once, with each left out, and of the draws: (6,), (n, 6), (resamples, 6)."
+# %% ../nbs/10_metrics.ipynb #aa9cf051
+def _resample(label, logits, threshold, resamples, seed):
+    "Scores over all repeats: of every patient once (6,), with each left out (n, 6), of the resamples (resamples, 6)."
     n = len(label)
     weight = np.vstack([np.ones(n), 1 - np.eye(n), bootstrap_weights(label, resamples, seed)])
     mean = sum(weighted_scores(label, o, weight, threshold) for o in logits).to_numpy()/len(logits)
@@ -124,31 +139,38 @@ def _draw(label, logits, threshold, resamples, seed):
 # %% ../nbs/10_metrics.ipynb #255f3537
 def is_low_count(
     patients:pd.DataFrame, # with count in 10^9/L
-    limit:float=7.7, # the highest count that is still low_count, 10^9/L
 ) -> pd.Series: # of bool, one a patient
-    "Which patients belong to the low-count subset."
-    return patients['count'] <= limit
+    "Which patients belong to the low-count subset, whose count is at most `LOW_COUNT`."
+    return patients['count'] <= LOW_COUNT
 
 # %% ../nbs/10_metrics.ipynb #76fd3e13
-def _subsets(label, patients):
-    "The subsets of patients to report: name -> mask (n,)."
-    if patients is None: return {'all':np.ones(len(label), bool)}
+def _matching_patients(label, patients):
+    "The labelled patients in the order of `label`; a `LymphoError` names one in whom the two differ."
     known = patients.dropna(subset='label').set_index('patient')
     for p in label.index.difference(known.index):
-        raise LymphoError(f"patient {p} is predicted but not a labelled patient", "give the patients of the same cohort")
+        raise LymphoError(f"patient {p} is predicted but not a labelled patient", "give the same cohort's patients")
     for p in known.index.difference(label.index):
         raise LymphoError(f"patient {p} is labelled but not predicted", "predict again or leave the row out")
     known = known.loc[label.index]
     for p in label.index[known.label != label]:
         raise LymphoError(f"patient {p} has another label in patients than in predictions", "correct one of them")
-    return {'all':np.ones(len(label), bool), 'low-count':is_low_count(known).to_numpy()}
+    return known
 
+# %% ../nbs/10_metrics.ipynb #1afe9250
+def _subsets(label, patients):
+    "The subsets of patients to report: name -> mask (n,)."
+    everybody = {'all':np.ones(len(label), bool)}
+    if patients is None: return everybody
+    return everybody | {'low-count':is_low_count(_matching_patients(label, patients)).to_numpy()}
+
+# %% ../nbs/10_metrics.ipynb #945694d6
 def _evaluate(label, logits, threshold, resamples, seed):
     "One row a metric, from labels (n,) and logits (repeats, n)."
     each = pd.DataFrame([scores(label, logit, threshold) for logit in logits])
-    score, left_out, drawn = _draw(label, logits, threshold, resamples, seed)
-    low, high = np.transpose([_bca(*o, label) for o in zip(score, drawn.T, left_out.T)])
-    return pd.DataFrame({'metric':each.columns, 'mean':each.mean(skipna=False), 'sd':each.std(skipna=False), 'low':low, 'high':high,
+    score, left_out, resampled = _resample(label, logits, threshold, resamples, seed)
+    low, high = np.transpose([_bca(*o, label) for o in zip(score, resampled.T, left_out.T)])
+    mean, sd = each.mean(skipna=False), each.std(skipna=False)
+    return pd.DataFrame({'metric':each.columns, 'mean':mean, 'sd':sd, 'low':low, 'high':high,
                          'patients':len(label), 'tumoral':int(sum(label))})
 
 # %% ../nbs/10_metrics.ipynb #41ac25f6
@@ -156,24 +178,29 @@ def evaluate(
     predictions:pd.DataFrame, # patient, repeat, fold, label, logit: every patient once a repeat
     patients:pd.DataFrame=None, # patient, label, count: adds the low-count subset
     threshold:float=0., # as for scores, a logit
-    resamples:int=2000, # draws of patients for the interval
-    seed:int=0, # of the draws
-) -> pd.DataFrame: # subset, metric, mean and sd over repeats, low and high of the 95% interval, patients, tumoral
+    resamples:int=2000, # bootstrap samples of patients for the interval
+    seed:int=0, # of the resampling
+) -> pd.DataFrame: # subset, metric, mean and sd over repeats, low and high (95%), patients, tumoral
     """Scores of repeated out-of-fold predictions, with BCa intervals (Efron, JASA 82, 1987) over bootstrapped patients.
-    Raises `LymphoError` naming the patient who is predicted never or twice in a repeat, or whom `patients` does not have
-    with that label. A subset without patients has no rows; with one repeat there is no sd."""
+    Raises `LymphoError` naming the patient who is predicted never or twice in a repeat, or whom `patients` does not
+    have with that label. A subset without patients has no rows; with one repeat there is no SD."""
     label, logit = _by_patient(predictions)
-    return pd.concat([_evaluate(label[keep].to_numpy(int), logit[keep].to_numpy().T, threshold, resamples, seed).assign(subset=name)
-                      for name, keep in _subsets(label, patients).items() if keep.any()],
-                     ignore_index=True).set_index('subset').reset_index()
+    tables = []
+    for name, keep in _subsets(label, patients).items():
+        if not keep.any(): continue
+        table = _evaluate(label[keep].to_numpy(int), logit[keep].to_numpy().T, threshold, resamples, seed)
+        table.insert(0, 'subset', name)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 # %% ../nbs/10_metrics.ipynb #dcd5f4f2
-def _test(estimate, se, dist):
+def _difference_test(estimate, se, dist):
     "95% interval and two-sided p of `estimate`, whose error follows `dist` scaled by `se`."
     half = dist.ppf(.975)*se
     p = 2*dist.sf(abs(estimate)/se) if se > 0 else float(estimate == 0)
     return {'difference':estimate, 'se':se, 'low':estimate - half, 'high':estimate + half, 'p':p}
 
+# %% ../nbs/10_metrics.ipynb #d1ba1d99
 def delong(
     label, # (n,) 0 or 1, at least two of each
     a, # (n,) logits of the one model
@@ -182,12 +209,13 @@ def delong(
     """Compare two AUCs on the same patients (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988).
     Raises `LymphoError` as `scores` does, and where a class has fewer than two patients."""
     (label, a), (_, b) = _checked(label, a), _checked(label, b)
-    if np.bincount(label, minlength=2).min() < 2: raise LymphoError("DeLong's test needs two patients of each class", "use a larger set")
+    if np.bincount(label, minlength=2).min() < 2:
+        raise LymphoError("DeLong's test needs two patients of each class", "use a larger set")
     wins = np.stack([_wins(label, a), _wins(label, b)])
     by_tumoral, by_reactive = wins.mean(2), wins.mean(1)
     var = sum(np.var(o[0] - o[1], ddof=1)/o.shape[1] for o in (by_tumoral, by_reactive))
     auc_a, auc_b = by_tumoral.mean(1)
-    return pd.Series({'auc_a':auc_a, 'auc_b':auc_b, **_test(auc_a - auc_b, np.sqrt(var), norm)})
+    return pd.Series({'auc_a':auc_a, 'auc_b':auc_b, **_difference_test(auc_a - auc_b, np.sqrt(var), norm)})
 
 # %% ../nbs/10_metrics.ipynb #f72b37f5
 def corrected_ttest(
@@ -195,86 +223,99 @@ def corrected_ttest(
     n_train:float, # patients a model is trained on
     n_test:float, # patients in an outer fold
 ) -> pd.Series: # difference (mean), se, low and high (95%), p (two-sided), t, df
-    """Corrected resampled t-test (Nadeau and Bengio, Machine Learning 52, 2003; for repeated folds Bouckaert and Frank, PAKDD 2004).
-    Raises `LymphoError` for fewer than two differences, or one that is not a number."""
+    """Corrected resampled t-test (Nadeau and Bengio, Machine Learning 52, 2003; for repeated folds Bouckaert and Frank,
+    PAKDD 2004). Raises `LymphoError` for fewer than two differences, or one that is not a number."""
     d = np.asarray(differences, float)
-    if d.ndim != 1 or len(d) < 2: raise LymphoError("fewer than two differences", "the corrected t-test needs one of every outer fold")
-    if not np.isfinite(d).all(): raise LymphoError("a fold's difference is not a number", "use a metric that every fold has")
+    if d.ndim != 1 or len(d) < 2:
+        raise LymphoError("fewer than two differences", "the corrected t-test needs one of every outer fold")
+    if not np.isfinite(d).all():
+        raise LymphoError("a fold's difference is not a number", "use a metric that every fold has")
     se, df = d.std(ddof=1)*np.sqrt(1/len(d) + n_test/n_train), len(d) - 1
-    res = _test(d.mean(), se, student(df))
+    res = _difference_test(d.mean(), se, student(df))
     return pd.Series({**res, 't':d.mean()/se if se > 0 else np.nan, 'df':df})
 
 # %% ../nbs/10_metrics.ipynb #9368d2f1
+def _by_fold(predictions, metric, threshold):
+    "The metric of each outer fold; a `LymphoError` where a fold does not have it."
+    folds = predictions.groupby(['repeat', 'fold'])[['label', 'logit']]
+    each = folds.apply(lambda d: scores(d.label, d.logit, threshold))
+    if metric not in each: raise LymphoError(f"no metric {metric!r}", f"choose from {', '.join(each)}")
+    for repeat, fold in each.index[each[metric].isna()]:
+        problem = f"fold {fold} of repeat {repeat} has no {metric}: a class is missing"
+        raise LymphoError(problem, "use fewer folds or another metric")
+    return each[metric]
+
+# %% ../nbs/10_metrics.ipynb #516c6de0
 def compare(
     pred_a:pd.DataFrame, # out-of-fold predictions of the one model
     pred_b:pd.DataFrame, # of the other, on the same folds
     metric:str='ba', # a name from scores; for brier, less is better
     threshold:float=0., # as for scores, a logit
 ) -> pd.Series: # a and b (mean over the outer folds), then what corrected_ttest returns for a - b
-    """Do two models differ, judged fold by fold? The corrected resampled t-test on two sets of predictions.
+    """Do two models differ, fold by fold? The corrected resampled t-test on two sets of predictions.
     Raises `LymphoError` where the folds, patients or labels differ, and where a fold does not have the metric."""
-    keys, tables = ['repeat', 'patient', 'fold', 'label'], []
-    for p in (pred_a, pred_b):
-        _by_patient(p)
-        tables.append(p.sort_values(keys).set_index(keys))
-    if list(tables[0].index) != list(tables[1].index):
-        raise LymphoError("the two predictions come from different folds, patients or labels", "cross-validate both on one table of folds")
-    a, b = (_by_fold(p.reset_index(), metric, threshold) for p in tables)
+    for p in (pred_a, pred_b): _check_predictions(p)
+    keys = ['repeat', 'patient', 'fold', 'label']
+    one, other = (p.sort_values(keys).set_index(keys) for p in (pred_a, pred_b))
+    if list(one.index) != list(other.index):
+        problem = "the two predictions come from different folds, patients or labels"
+        raise LymphoError(problem, "cross-validate both on one table of folds")
+    a, b = (_by_fold(p.reset_index(), metric, threshold) for p in (one, other))
     k, n = len(a)/pred_a['repeat'].nunique(), pred_a.patient.nunique()
     return pd.concat([pd.Series({'a':a.mean(), 'b':b.mean()}), corrected_ttest(a - b, n_train=n - n/k, n_test=n/k)])
 
-def _by_fold(predictions, metric, threshold):
-    each = predictions.groupby(['repeat', 'fold'])[['label', 'logit']].apply(lambda d: scores(d.label, d.logit, threshold))
-    if metric not in each: raise LymphoError(f"no metric {metric!r}", f"choose from {', '.join(each)}")
-    for repeat, fold in each.index[each[metric].isna()]:
-        raise LymphoError(f"fold {fold} of repeat {repeat} has no {metric}: a class is missing", "use fewer folds or another metric")
-    return each[metric]
-
 # %% ../nbs/10_metrics.ipynb #1e2f1d5c
 def _cumulated(label, logit, weight):
-    "Reactive and tumoral weight (draws, thresholds) at and above each distinct logit, from the highest down."
+    "Reactive and tumoral weight (resamples, thresholds) at and above each distinct logit, from the highest down."
     order = np.argsort(-logit, kind='stable')
     last = np.flatnonzero(np.diff(logit[order], append=-np.inf))
     return (np.cumsum(weight[:, order]*(label[order] == c), axis=1)[:, last] for c in (0, 1))
 
+# %% ../nbs/10_metrics.ipynb #a7b8bad6
 def _roc(label, logit, weight, grid):
-    "True positive rate (draws, grid) at each false positive rate of `grid`."
-    return np.stack([np.interp(grid, np.r_[0, f/f[-1]], np.r_[0, t/t[-1]]) for f, t in zip(*_cumulated(label, logit, weight))])
+    "True positive rate (resamples, grid) at each false positive rate of `grid`."
+    fp, tp = _cumulated(label, logit, weight)
+    return np.stack([np.interp(grid, np.r_[0, f/f[-1]], np.r_[0, t/t[-1]]) for f, t in zip(fp, tp)])
 
 def _precision(label, logit, weight, grid):
-    "Precision (draws, grid) at the first threshold that reaches each recall of `grid`."
+    "Precision (resamples, grid) at the first threshold that reaches each recall of `grid`."
     fp, tp = _cumulated(label, logit, weight)
     at = np.stack([np.searchsorted(t/t[-1], grid - 1e-12) for t in tp])
     return np.take_along_axis(tp, at, 1)/np.maximum(np.take_along_axis(tp + fp, at, 1), 1e-12)
 
+# %% ../nbs/10_metrics.ipynb #af0ce855
 def _band(predictions, curve, grid, resamples, seed):
     "Mean over repeats, low and high of a curve over `grid`."
     label, logit = _by_patient(predictions)
-    if label.nunique() < 2: raise LymphoError("all patients are of one class", "a curve needs reactive and tumoral ones")
-    label, weight = label.to_numpy(int), bootstrap_weights(label, resamples, seed)
-    mean, drawn = (sum(curve(label, o, w, grid) for o in logit.to_numpy().T)/logit.shape[1] for w in (np.ones((1, len(label))), weight))
-    return mean[0], *np.quantile(drawn, [.025, .975], axis=0)
+    if label.nunique() < 2: raise LymphoError("all patients are of one class", "a curve needs both classes")
+    label, logits = label.to_numpy(int), logit.to_numpy().T
+    def mean_curve(weight): return sum(curve(label, o, weight, grid) for o in logits)/len(logits)
+    low, high = np.quantile(mean_curve(bootstrap_weights(label, resamples, seed)), [.025, .975], axis=0)
+    return mean_curve(np.ones((1, len(label))))[0], low, high
 
 # %% ../nbs/10_metrics.ipynb #c8663e73
 def roc_band(
     predictions:pd.DataFrame, # as for evaluate
     points:int=101, # number of false positive rates, evenly from 0 to 1
-    resamples:int=2000, # draws of patients
-    seed:int=0, # of the draws
+    resamples:int=2000, # bootstrap samples of patients
+    seed:int=0, # of the resampling
 ) -> pd.DataFrame: # fpr, tpr (mean over repeats), low and high (95% at each fpr)
     "Mean ROC curve with a pointwise band over bootstrapped patients. Raises `LymphoError` where a class is missing."
     grid = np.linspace(0, 1, points)
-    return pd.DataFrame(dict(zip(('fpr', 'tpr', 'low', 'high'), (grid, *_band(predictions, _roc, grid, resamples, seed)))))
+    tpr, low, high = _band(predictions, _roc, grid, resamples, seed)
+    return pd.DataFrame({'fpr':grid, 'tpr':tpr, 'low':low, 'high':high})
 
+# %% ../nbs/10_metrics.ipynb #04c20d39
 def pr_band(
     predictions:pd.DataFrame, # as for evaluate
     points:int=100, # number of recalls, evenly from 1/points to 1
-    resamples:int=2000, # draws of patients
-    seed:int=0, # of the draws
+    resamples:int=2000, # bootstrap samples of patients
+    seed:int=0, # of the resampling
 ) -> pd.DataFrame: # recall, precision (mean over repeats), low and high (95% at each recall)
-    "Mean precision-recall curve with a pointwise band over bootstrapped patients. Raises `LymphoError` where a class is missing."
+    "Mean precision-recall curve with a pointwise band over patients. Raises `LymphoError` where a class is missing."
     grid = np.linspace(1/points, 1, points)
-    return pd.DataFrame(dict(zip(('recall', 'precision', 'low', 'high'), (grid, *_band(predictions, _precision, grid, resamples, seed)))))
+    precision, low, high = _band(predictions, _precision, grid, resamples, seed)
+    return pd.DataFrame({'recall':grid, 'precision':precision, 'low':low, 'high':high})
 
 # %% ../nbs/10_metrics.ipynb #f5ce6086
 def format_interval(

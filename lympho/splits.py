@@ -14,56 +14,65 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from .cohort import natural_key
-from .core import LymphoError, digest, read_table, seed_of
+from .core import LymphoError, derive_seed, digest, read_table
 
 # %% ../nbs/03_splits.ipynb #3f32b68b
 HELD_OUT = -1
 
-def _strata(labels, n_folds, seed):
-    "The fold of every patient: shuffled, each with its share of both classes."
+def _stratify(labels, n_folds, seed):
+    "The fold of every patient: shuffled, each fold with its share of both classes."
     fold = np.empty(len(labels), int)
-    for k, (_, test) in enumerate(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(labels, labels)): fold[test] = k
+    parts = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(labels, labels)
+    for k, (_, test) in enumerate(parts): fold[test] = k
     return fold
 
-def _plan(labels, repeat, n_folds, n_inner, seed):
-    "Outer fold and inner fold of every patient, for each outer fold of one repeat."
-    outer = _strata(labels, n_folds, seed_of(seed, 'outer', repeat))
+# %% ../nbs/03_splits.ipynb #03ffe65e
+def _nest(labels, repeat, n_folds, n_inner, seed):
+    "For each outer fold of one repeat: its number, and the inner fold of every patient."
+    outer = _stratify(labels, n_folds, derive_seed(seed, 'outer', repeat))
     for k in range(n_folds):
         inner = np.full(len(labels), HELD_OUT)
-        inner[outer!=k] = _strata(labels[outer!=k], n_inner, seed_of(seed, 'inner', repeat, k))
+        inner[outer!=k] = _stratify(labels[outer!=k], n_inner, derive_seed(seed, 'inner', repeat, k))
         yield k, inner
+
+# %% ../nbs/03_splits.ipynb #709df2e6
+def _check_patients(patients, n_folds, n_inner):
+    "Raise a `LymphoError` where folds cannot be made."
+    for p in patients.patient[patients.label.isna()]:
+        raise LymphoError(f'patient {p} has no label', 'split `cohort.labelled`')
+    for p in patients.patient[patients.patient.duplicated()]:
+        raise LymphoError(f'patient {p} occurs twice', 'give one row a patient')
+    if min(n_folds, n_inner) < 2: raise LymphoError('fewer than 2 folds', 'ask for at least 2 outer and 2 inner folds')
+    n = patients.label.value_counts().reindex([0, 1], fill_value=0)
+    if n.min() >= n_folds and n.min()//n_folds*(n_folds - 1) >= n_inner: return
+    number = f'{n[0]} reactive and {n[1]} tumoral patients'
+    raise LymphoError(f'{number} are too few for {n_folds} outer and {n_inner} inner folds',
+                      'label more patients, or use a recipe with fewer folds')
 
 # %% ../nbs/03_splits.ipynb #93a41b34
 def make_folds(
     patients:pd.DataFrame, # patient and label (0 or 1, none missing), in any order
-    n_repeats:int=5, # how often all patients are dealt anew
+    n_repeats:int=5, # repeats, each with outer folds of its own
     n_folds:int=5, # outer folds a repeat
     n_inner:int=5, # inner folds of each training part
-    seed:int=0, # of the whole plan
+    seed:int=0, # of the whole fold assignment
 ) -> pd.DataFrame: # repeat, fold, patient, inner (-1: held out); n_repeats * n_folds rows a patient
     "Repeated stratified nested folds; a `LymphoError` where a class has too few patients or a label is missing."
     patients = patients.sort_values('patient', key=lambda s: s.map(lambda p: tuple(natural_key(p))))
     _check_patients(patients, n_folds, n_inner)
     labels = patients.label.to_numpy(int)
     parts = [pd.DataFrame({'repeat':r, 'fold':k, 'patient':patients.patient.values, 'inner':inner})
-             for r in range(n_repeats) for k, inner in _plan(labels, r, n_folds, n_inner, seed)]
+             for r in range(n_repeats) for k, inner in _nest(labels, r, n_folds, n_inner, seed)]
     return pd.concat(parts, ignore_index=True)
-
-def _check_patients(patients, n_folds, n_inner):
-    "Raise where folds cannot be made."
-    if patients.label.isna().any(): raise LymphoError(f'patient {patients.patient[patients.label.isna()].iloc[0]} has no label', 'split `cohort.labelled`')
-    if patients.patient.duplicated().any(): raise LymphoError(f'patient {patients.patient[patients.patient.duplicated()].iloc[0]} occurs twice', 'give one row a patient')
-    n = patients.label.value_counts().reindex([0, 1], fill_value=0)
-    if min(n_folds, n_inner) < 2: raise LymphoError('fewer than 2 folds', 'ask for at least 2 outer and 2 inner folds')
-    if n.min()//n_folds*(n_folds - 1) < n_inner or n.min() < n_folds:
-        raise LymphoError(f'{n[0]} reactive and {n[1]} tumoral patients are too few for {n_folds} outer and {n_inner} inner folds', 'label more patients, or use a recipe with fewer folds')
 
 # %% ../nbs/03_splits.ipynb #68c06a5b
 def _rows(folds, repeat, fold):
     rows = folds[(folds.repeat==repeat) & (folds.fold==fold)]
     if len(rows): return rows
-    raise LymphoError(f'there is no fold {fold} in repeat {repeat}', f'the plan has repeats 0-{folds.repeat.max()} and folds 0-{folds.fold.max()}')
+    remedy = f'there are repeats 0-{folds.repeat.max()} and folds 0-{folds.fold.max()}'
+    raise LymphoError(f'there is no fold {fold} in repeat {repeat}', remedy)
 
+# %% ../nbs/03_splits.ipynb #20234ead
 def split(
     folds:pd.DataFrame, # see make_folds
     repeat:int, # which repeat
@@ -73,6 +82,7 @@ def split(
     rows = _rows(folds, repeat, fold)
     return rows.patient[rows.inner!=HELD_OUT].tolist(), rows.patient[rows.inner==HELD_OUT].tolist()
 
+# %% ../nbs/03_splits.ipynb #25c239ec
 def inner_splits(
     folds:pd.DataFrame, # see make_folds
     repeat:int, # which repeat
@@ -81,28 +91,38 @@ def inner_splits(
     "The inner splits of an outer fold's training part; the held-out patients are in none."
     rows = _rows(folds, repeat, fold)
     rows = rows[rows.inner!=HELD_OUT]
-    for k in sorted(rows.inner.unique()): yield rows.patient[rows.inner!=k].tolist(), rows.patient[rows.inner==k].tolist()
+    for k in sorted(rows.inner.unique()):
+        yield rows.patient[rows.inner!=k].tolist(), rows.patient[rows.inner==k].tolist()
 
 # %% ../nbs/03_splits.ipynb #b613591e
+def _check_cover(groups, name, expected):
+    "Raise a `LymphoError` unless each of `groups` (of a fold, of a repeat) holds the expected patients."
+    for at, ids in groups:
+        for p in sorted(set(ids) ^ expected, key=natural_key):
+            raise LymphoError(f'{name} {at} and the cohort differ in patient {p}', 'make the folds anew')
+
+# %% ../nbs/03_splits.ipynb #87bce1b7
 def check_folds(
     folds:pd.DataFrame, # see make_folds
-    patients:list[str]|None=None, # identifiers that the plan must cover, no more and no fewer
+    patients:list[str]|None=None, # identifiers that the folds must cover, no more and no fewer
 ):
     "Raise a `LymphoError` unless every patient is in every fold and held out exactly once a repeat."
-    if absent := {'repeat', 'fold', 'patient', 'inner'} - set(folds): raise LymphoError(f'the folds lack the column {sorted(absent)[0]!r}', 'make them anew')
-    who = set(folds.patient) if patients is None else set(patients)
-    held = folds[folds.inner==HELD_OUT].groupby(['repeat', 'patient']).size()
-    for name, sets in (('fold', folds.groupby(['repeat', 'fold']).patient), ('repeat', folds[folds.inner==HELD_OUT].groupby('repeat').patient)):
-        for at, ids in sets:
-            if wrong := sorted(set(ids) ^ who, key=natural_key): raise LymphoError(f'{name} {at} of the plan and the cohort differ in patient {wrong[0]}', 'make the folds anew')
-    if folds.duplicated(['repeat', 'fold', 'patient']).any() or held.ne(1).any(): raise LymphoError('a patient is tested twice in a repeat', 'make the folds anew')
+    for column in sorted({'repeat', 'fold', 'patient', 'inner'} - set(folds)):
+        raise LymphoError(f'the folds lack the column {column!r}', 'make them anew')
+    expected, held = set(folds.patient if patients is None else patients), folds[folds.inner==HELD_OUT]
+    _check_cover(folds.groupby(['repeat', 'fold']).patient, 'fold', expected)
+    _check_cover(((r, held.patient[held.repeat==r]) for r in folds.repeat.unique()), 'repeat', expected)
+    if folds.duplicated(['repeat', 'fold', 'patient']).any() or held.duplicated(['repeat', 'patient']).any():
+        raise LymphoError('a patient is tested twice in a repeat', 'make the folds anew')
 
+# %% ../nbs/03_splits.ipynb #dc74f405
 def read_folds(
     path:Path|str, # a folds.csv
     expect:str|None=None, # digest that it must have
 ) -> pd.DataFrame: # see make_folds
-    "The plan at `path`; a `LymphoError` where it is not a valid one or not the expected one."
+    "The folds at `path`; a `LymphoError` where they are not valid or not the expected ones."
     folds = read_table(path)
-    if expect and digest(folds)!=expect: raise LymphoError(f'{path} is another plan than the run was made with', 'restore it, or run again with --force')
+    if expect and digest(folds)!=expect:
+        raise LymphoError(f'{path} holds other folds than those of the run', 'restore it, or run again with --force')
     check_folds(folds)
     return folds
