@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from .clinical import input_columns
 from .cohort import LABELS
-from .core import LymphoError, rng, seed_of
+from .core import LymphoError, rng, derive_seed
 from .images import Augment, Store
 
 # %% ../nbs/21_bags.ipynb #e4e2942a
@@ -263,7 +263,7 @@ class BagLoader(TfmdDL):
 
     def _seed_epoch(self):
         self.order = rng(self.seed, 'order', self.epoch)
-        self.generator = torch.Generator().manual_seed(seed_of(self.seed, 'cells', self.epoch))
+        self.generator = torch.Generator().manual_seed(derive_seed(self.seed, 'cells', self.epoch))
 
     def before_iter(self):
         "Start an epoch from its own seeds."

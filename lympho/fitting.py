@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 
 from .clinical import decision_logit
 from .cohort import Cohort
-from .core import LymphoError, atomic, digest, environment, read_json, seed_of, write_json, write_table, write_text
+from .core import LymphoError, atomic, digest, environment, read_json, derive_seed, write_json, write_table, write_text
 from .crossval import Recipe, Run, fit_model, one_thread, read_recipe, recipe_store, recipe_table, patient_rows
 from .pooled import bag_table, add_image_features
 from .splits import inner_splits, make_folds, split
@@ -57,7 +57,7 @@ def fit(
     recipe.check()
     patients = cohort.labelled.patients
     folds = make_folds(patients, 1, recipe.n_inner, 2, recipe.seed)
-    return _fit(cohort, recipe, patients.patient.tolist(), [split(folds, 0, k) for k in range(recipe.n_inner)], seed_of(recipe.seed, 'fit'))
+    return _fit(cohort, recipe, patients.patient.tolist(), [split(folds, 0, k) for k in range(recipe.n_inner)], derive_seed(recipe.seed, 'fit'))
 
 # %% ../nbs/42_fitting.ipynb #a46cd645
 @patch
@@ -135,7 +135,7 @@ def fit_fold(
     at = run.predictions[(run.predictions.patient==patient) & (run.predictions['repeat']==repeat)]
     if at.empty: raise LymphoError(f'the run did not judge patient {patient} in repeat {repeat}', 'name a labelled patient of its cohort')
     fold = int(at.fold.iloc[0])
-    return _fit(cohort, run.recipe, split(run.folds, repeat, fold)[0], inner_splits(run.folds, repeat, fold), seed_of(run.recipe.seed, 'fit', repeat, fold))
+    return _fit(cohort, run.recipe, split(run.folds, repeat, fold)[0], inner_splits(run.folds, repeat, fold), derive_seed(run.recipe.seed, 'fit', repeat, fold))
 
 # %% ../nbs/42_fitting.ipynb #834e3ac1
 _TRUSTED = frozenset([ # full names, no prefixes: besides what skops trusts, the types of our models and nothing else

@@ -24,7 +24,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from .clinical import decision_logit
 from .cohort import Cohort
-from .core import BLUE, GREY, ORANGE, LymphoError, digest, plot_style, read_table, seed_of, write_table
+from .core import BLUE, GREY, ORANGE, LymphoError, digest, plot_style, read_table, derive_seed, write_table
 from .crossval import Run, fit_model, one_thread, patient_rows, run_folds
 from .splits import inner_splits, make_folds, split
 
@@ -40,7 +40,7 @@ def predict_inner(
     "What models fitted on the inner folds say of the rest of the training part; a grid is searched on two folds of each."
     parts = []
     for j, (train, test) in enumerate(inner_splits(folds, repeat, fold)):
-        train, test, seed = patient_rows(patients, train), patient_rows(patients, test), seed_of(recipe.seed, 'inner', repeat, fold, j)
+        train, test, seed = patient_rows(patients, train), patient_rows(patients, test), derive_seed(recipe.seed, 'inner', repeat, fold, j)
         again = make_folds(train, 1, 2, 2, seed) if recipe.grid and recipe.fusion!='late' else None
         with one_thread(): logit = decision_logit(fit_model(recipe, train, [split(again, 0, k) for k in (0, 1)] if again is not None else [], seed, store), test)
         parts.append(pd.DataFrame({'patient':test.patient, 'repeat':repeat, 'fold':fold, 'label':test.label.astype(int), 'logit':logit.round(6)}))
