@@ -34,7 +34,7 @@ class FittedModel:
     estimator:BaseEstimator # takes the table of Recipe.table
     info:dict # cohort, miss rate, digests, environment; no_rule: why there is no rule
     run:Run|None = None # cross-validation of the recipe, one repeat; None: not calibrated
-    rule:TriageRule|None = None # from a logit to a decision; None: info['no_rule'] says why
+    rule:TriageRule|None = None # from a logit to a decision; None: info['no_rule'] is the reason
 
     def __repr__(self):
         c = self.info['cohort']
@@ -50,9 +50,9 @@ def networks(
     image = getattr(model, 'image_', model)
     return [image] if hasattr(image, 'model_') else []
 
-# %% ../nbs/42_fitting.ipynb #780010f9
+# %% ../nbs/42_fitting.ipynb #5aca4b1f
 def _marks(cohort, k=8):
-    "The digests of `k` images of each patient, by which it is known again."
+    "The digests of `k` images of each patient, by which it is recognised."
     return cohort.cells.sort_values('digest', kind='stable').groupby('patient', sort=False).head(k).digest
 
 def _training(used, recipe, store):
@@ -77,9 +77,9 @@ def _calibration_run(cohort, recipe, n_jobs, folder):
     place = folder and Path(folder)/f'calibration-{digest(once.to_json(), cohort.labelled.digest)}'
     return crossval(cohort, once, place, n_jobs)
 
-# %% ../nbs/42_fitting.ipynb #f74faaea
+# %% ../nbs/42_fitting.ipynb #80b82e5a
 def _with_rule(model, run, miss_rate):
-    "The model with the rule that `run` gives; where it gives none, info['no_rule'] says why."
+    "The model with the rule that `run` gives; where it gives none, info['no_rule'] is the reason."
     info = {k:v for k, v in model.info.items() if k!='no_rule'} | {'miss_rate':miss_rate}
     try: rule = fit_triage_rule(run, miss_rate, without=info.get('held_out'))
     except LymphoError as e: return replace(model, info=info | {'no_rule':str(e)}, run=run, rule=None)
@@ -230,11 +230,11 @@ def _count_missing(patients):
     counts = [(int(patients[k].isna().sum()), k) for k in ('sex', 'age', 'count')]
     return ', '.join(f'{n} {k}' for n, k in counts if n)
 
-# %% ../nbs/42_fitting.ipynb #973c4a66
+# %% ../nbs/42_fitting.ipynb #45f9bc11
 @patch
 def summary(self:FittedModel,
     predictions:pd.DataFrame, # see FittedModel.predict
-    cohort:Cohort|None=None, # that they are of; None: nothing is said of missing values and of training
+    cohort:Cohort|None=None, # that they are of; None: missing values and training are left out
 ) -> str: # a sentence a line
     "Predictions in words."
     lines = [f'{len(predictions)} patients: {_count_decisions(predictions)}']
