@@ -62,7 +62,7 @@ def calibrate(
     target = np.where(y==1, (n[1] + 1)/(n[1] + 2), 1/(n[0] + 2))
     model = LogisticRegression(C=np.inf, fit_intercept=not temperature)
     model.fit(np.r_[x, x][:, None], np.r_[np.ones_like(y), np.zeros_like(y)], np.r_[target, 1 - target])
-    return Calibration(float(model.coef_[0, 0]), 0. if temperature else float(model.intercept_[0]), n[1]/n.sum())
+    return Calibration(float(model.coef_[0, 0]), 0. if temperature else float(model.intercept_[0]), float(n[1]/n.sum()))
 
 # %% ../nbs/40_calibration.ipynb #bbd43500
 def calibration_scores(
