@@ -228,7 +228,7 @@ def make(self:Recipe,
     model = FAMILIES[self.family](self, seed, self.params | first, store)
     step, n_repeats = ('', 1) if self.family=='mil' else ('classifier__', 3)
     grid = {f'{step}{k}':v for k, v in self.grid.items()}
-    if self.fusion=='late': return LateFusion(model, tuple(self.attributes), self.n_inner, n_repeats, seed, grid)
+    if self.fusion=='late': return LateFusion(model, tuple(self.attributes), self.n_inner, n_repeats, self.seed, grid)
     return GridSearchCV(model, grid, scoring='roc_auc', cv=inner) if grid and inner else model
 
 @patch
