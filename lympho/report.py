@@ -373,7 +373,7 @@ def _answer(sway, rule, seen, label):
     else:
         p, (a, b) = rule.decide([sway.logit]).iloc[0], rule.decide([sway.low, sway.high]).probability
         facts = {'decision':Strong(DECISIONS[p.decision]), 'probability of a tumour':share(p.probability) + between(share(a), share(b)),
-                 'promise':f'of tumoral patients at most {percent(rule.low.alpha)} are called reactive, on average, where patients are like those of training; {rule.low.allowed} of {rule.low.positives} were in calibration'}
+                 'promise':f'of tumoral patients at most {percent(rule.low.target)} are called reactive, on average, where patients are like those of training; {rule.low.allowed} of {rule.low.positives} were in calibration'}
     facts |= {'logit':f'{sway.logit:+.2f}' + between(f'{sway.low:+.2f}', f'{sway.high:+.2f}')}
     if len(seen) > 1: facts |= {'other models':f'{len(seen)} models that had not seen the patient said {seen.min():+.2f} to {seen.max():+.2f}, mean {seen.mean():+.2f}'}
     return facts | ({'in truth':LABELS[int(label)]} if pd.notna(label) else {})
@@ -393,7 +393,7 @@ def _why(seen, patient, attributes, n=8):
 def _rule(fitted, run, alpha, held):
     "The rule for a patient that the run held out, or else (None) that of the fitted model; in words why there is none."
     own = fitted.info.get('rule')
-    if held is None and own and alpha in (None, own['low']['alpha']): return triage_rule_from_dict(own)
+    if held is None and own and alpha in (None, own['low']['alpha']): return TriageRule.from_dict(own)
     try: return fit_triage_rule(run, alpha or .05, without=held)
     except LymphoError as e: return str(e)
 
