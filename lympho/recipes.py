@@ -68,7 +68,7 @@ def recipe_fusions(
     from lympho.models import FUSIONS
     return [*FUSIONS, 'late']
 
-# %% ../nbs/35_recipes.ipynb #8c4f5e82
+# %% ../nbs/35_recipes.ipynb #2851a5a8
 def _check_name(name):
     "A name that a folder may have."
     if re.fullmatch(r'\w[\w.+-]*', name): return name
@@ -83,6 +83,7 @@ def _check_attributes(names):
     if len({*names})==len(names): return names
     raise LymphoError(f'attributes {names}', 'name each once')
 
+# %% ../nbs/35_recipes.ipynb #1de2dceb
 def _check_grid(grid):
     "Settings with values to choose from."
     for name, values in grid.items():
@@ -141,7 +142,7 @@ def _check_classifier(model):
     try: model[-1]._validate_params()
     except InvalidParameterError as e: raise LymphoError(str(e), 'correct its params or its grid') from None
 
-# %% ../nbs/35_recipes.ipynb #33519286
+# %% ../nbs/35_recipes.ipynb #22f16077
 def _refusal(error, name):
     "The first thing that pydantic refused in the recipe `name`, as a LymphoError."
     known, first = [f.name for f in fields(Recipe)], error.errors(include_url=False)[0]
@@ -154,6 +155,7 @@ def _refusal(error, name):
     where = ' '.join([at, *map(repr, within)])
     return LymphoError(f'recipe {name}: {where} is {first["input"]!r}', first['msg'].replace('Input', 'it', 1))
 
+# %% ../nbs/35_recipes.ipynb #0dfc4545
 @patch
 def __init__(self:Recipe, *args, **kwargs):
     try: self._orig___init__(*args, **kwargs)
@@ -171,12 +173,13 @@ def check(self:Recipe):
     "Build the model with every setting of the grid; a `LymphoError` names what does not exist or cannot be."
     with _of_recipe(self.name): _check_settings(self)
 
-# %% ../nbs/35_recipes.ipynb #e9a62a79
+# %% ../nbs/35_recipes.ipynb #b9119d81
 @patch
 def to_json(self:Recipe) -> str: # indented JSON
     "The recipe as text, every field written out."
     return json.dumps(asdict(self), indent=1)
 
+# %% ../nbs/35_recipes.ipynb #c70c75fd
 @patch(cls_method=True)
 def from_json(cls:Recipe,
     text:str, # what to_json gives; fields with a default may be left out
@@ -187,12 +190,13 @@ def from_json(cls:Recipe,
     if isinstance(d, dict): return cls(**d)
     raise LymphoError('not a recipe', 'write it as JSON, an object with the fields of a recipe')
 
+# %% ../nbs/35_recipes.ipynb #d4e0a663
 @patch(as_prop=True)
 def digest(self:Recipe) -> str: # 16 hexadecimal digits
     "A short name for the content: equal recipes have an equal digest."
     return digest_of(asdict(self))
 
-# %% ../nbs/35_recipes.ipynb #c6c63d56
+# %% ../nbs/35_recipes.ipynb #f10997fd
 @patch
 def store(self:Recipe,
     cohort:Cohort, # labelled and unlabelled patients
@@ -205,6 +209,7 @@ def store(self:Recipe,
     if not self.frozen: return image_store(cohort, self.crop)
     return feature_store(cohort, encoder or self.encoder, tuple(self.stages), self.crop, device)
 
+# %% ../nbs/35_recipes.ipynb #0895be97
 @patch
 def table(self:Recipe,
     cohort:Cohort, # labelled and unlabelled patients
@@ -216,7 +221,7 @@ def table(self:Recipe,
     rows = bag_table(store.values, store.offsets, store.patients, store.settings.get('blocks'))
     return add_image_features(cohort.patients, rows)
 
-# %% ../nbs/35_recipes.ipynb #a0b4481a
+# %% ../nbs/35_recipes.ipynb #b218c15d
 @patch
 def make(self:Recipe,
     seed:int=0, # for models that draw at random
@@ -228,9 +233,10 @@ def make(self:Recipe,
     model = FAMILIES[self.family](self, seed, self.params | first, store)
     step, n_repeats = ('', 1) if self.family=='mil' else ('classifier__', 3)
     grid = {f'{step}{k}':v for k, v in self.grid.items()}
-    if self.fusion=='late': return LateFusion(model, tuple(self.attributes), self.n_inner, n_repeats, self.seed, grid)
+    if self.fusion=='late': return LateFusion(model, tuple(self.attributes), self.n_inner, n_repeats, seed, grid)
     return GridSearchCV(model, grid, scoring='roc_auc', cv=inner) if grid and inner else model
 
+# %% ../nbs/35_recipes.ipynb #f667006d
 @patch
 def fit(self:Recipe,
     train:pd.DataFrame, # labelled patients, see Recipe.table
@@ -244,7 +250,7 @@ def fit(self:Recipe,
     model = self.make(seed, store, rows).fit(train, train.label.to_numpy(int))
     return getattr(model, 'best_estimator_', model)
 
-# %% ../nbs/35_recipes.ipynb #d05250aa
+# %% ../nbs/35_recipes.ipynb #72de6993
 def _source(recipe):
     "What the model reads, in words."
     if recipe.family=='clinical': return 'attributes'
@@ -257,6 +263,7 @@ def _settings(recipe):
     listed = ', '.join(f'{k}={v}' for k, v in shown.items())
     return f' ({listed})' if listed else ''
 
+# %% ../nbs/35_recipes.ipynb #5fe363ca
 @patch(as_prop=True)
 def description(self:Recipe) -> str: # one line
     "What is fitted on what, in words."
@@ -265,7 +272,7 @@ def description(self:Recipe) -> str: # one line
     epochs = f', {self.params["epochs"]} epochs' if 'epochs' in self.params else ''
     return what + fusion + epochs + (f'; {", ".join(self.grid)} tuned on inner folds' if self.grid else '')
 
-# %% ../nbs/35_recipes.ipynb #fcbb2282
+# %% ../nbs/35_recipes.ipynb #4e0fe951
 class RecipeRegistry(Registry):
     "Recipes by name; those that follow from the poolings join when they are first needed."
     def add(self,
@@ -287,6 +294,7 @@ class RecipeRegistry(Registry):
     def values(self): return dict.values(self._whole())
     def items(self): return dict.items(self._whole())
 
+# %% ../nbs/35_recipes.ipynb #d85e5732
 RECIPES, BASELINE, DEFAULT_RECIPE = RecipeRegistry('recipe'), 'clinical-logistic', 'late-zoom-morphometry'
 
 # %% ../nbs/35_recipes.ipynb #47a73097
@@ -330,7 +338,7 @@ def _seed1_recipes(name, params, **kwargs):
 _seed1, _crops = _seed1_recipes('seed1', _SEED1), _seed1_recipes('crops', _CROPS, frozen=False)
 for _recipe in chain(_clinical_recipes(), _pooled_recipes(), _late_recipes(), _seed1, _crops): RECIPES.add(_recipe)
 
-# %% ../nbs/35_recipes.ipynb #d5f2f7ff
+# %% ../nbs/35_recipes.ipynb #685ab6b1
 _MIL  = dict(epochs=10, lr=1e-2, wd=.3, components=64)
 _SLOW = dict(lr=3e-3, dropout=.3)
 _DEEP = ('chowder', 'attention', 'gated-attention', 'dsmil', 'set-transformer') # with layers of their own
@@ -343,6 +351,7 @@ def _mil_recipe(kind, fusion='none'):
     name, attributes = (f'mil-{kind}', []) if fusion=='none' else (f'mil-{kind}-{fusion}', _PAIR)
     return _image(name, kind, 'mil', fusion, attributes, params=_MIL | (_SLOW if deep else {}), grid=grid)
 
+# %% ../nbs/35_recipes.ipynb #30646fa5
 def _pooling_recipes():
     "One of each pooling, then those with a fusion."
     from lympho.pooling import POOLINGS
@@ -351,7 +360,7 @@ def _pooling_recipes():
     for fusion in recipe_fusions('mil'):
         if fusion not in ('none', 'late'): yield _mil_recipe('attention', fusion)
 
-# %% ../nbs/35_recipes.ipynb #8483ec16
+# %% ../nbs/35_recipes.ipynb #1571cc66
 def read_recipe(
     path:Path|str, # of a JSON file
 ) -> Recipe: # as it was written
@@ -361,6 +370,7 @@ def read_recipe(
     except (OSError, UnicodeDecodeError) as e:
         raise LymphoError(f'{path} cannot be read ({type(e).__name__})', 'restore it, or make it again') from None
 
+# %% ../nbs/35_recipes.ipynb #8ddc910d
 def find_recipe(
     recipe:str|Path|Recipe, # a key of RECIPES, the path of a recipe's JSON, or a recipe
 ) -> Recipe: # as named, as written in that file, or itself
