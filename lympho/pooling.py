@@ -610,14 +610,14 @@ class _AttentionBlock(nn.Module):
 
 # %% ../nbs/23_pooling.ipynb #5a1c0e36
 @patch
-def from_cells(self:_AttentionBlock, points, x, seg):
+def _from_cells(self:_AttentionBlock, points, x, seg):
     "Points (m, width) attend to the cells of each bag: (B, m, width)."
     q, (k, v) = self._split(self.q(points)), self._split(self.kv(x).unflatten(-1, (2, -1))).unbind(1)
     a = seg.softmax(torch.einsum('mhd,nhd->nmh', q, k).to(x.dtype)/q.shape[-1]**.5)
     return self._finish(points, seg.sum(a[..., None]*v[:, None].to(x.dtype)))
 
 @patch
-def from_points(self:_AttentionBlock, x, points, seg):
+def _from_points(self:_AttentionBlock, x, points, seg):
     "Each cell attends to the points (B, m, width) of its bag: (N, width)."
     q, (k, v) = self._split(self.q(x)), self._split(self.kv(points).unflatten(-1, (2, -1))).unbind(2)
     a = (torch.einsum('nhd,nmhd->nmh', q, seg.broadcast(k)).to(x.dtype)/q.shape[-1]**.5).softmax(1)
@@ -648,8 +648,8 @@ class SetTransformer(Pooling):
 def _pool(self:SetTransformer, x, seg):
     x = self.embed(x).to(x.dtype)
     for points, to_points, to_cells in zip(self.points, self.blocks[0::2], self.blocks[1::2]):
-        x = to_cells.from_points(x, to_points.from_cells(points, x, seg), seg)
-    return self.blocks[-1].from_cells(self.seed, x, seg).squeeze(1)
+        x = to_cells._from_points(x, to_points._from_cells(points, x, seg), seg)
+    return self.blocks[-1]._from_cells(self.seed, x, seg).squeeze(1)
 
 # %% ../nbs/23_pooling.ipynb #1b89e5d8
 @POOLINGS.register('statistics')
