@@ -24,8 +24,9 @@ from .core import LymphoError, atomic, cache_folder, digest, environment, progre
 
 # %% ../nbs/02_synthetic.ipynb #78a0ec68
 SIZE, TURN = 224, 256 # pixels of an image, angles of a turn
-_WINDOW, _CORE, _SPRITE, _MARGIN = 136, 100, 68, 60 # pixels for a lymphocyte, a nucleus, a red cell, and around an image
+_WINDOW, _CORE, _SPRITE, _MARGIN = 136, 100, 68, 60 # pixels: lymphocyte, nucleus, red cell, and around an image
 
+# %% ../nbs/02_synthetic.ipynb #7158dc24
 def contours(
     r:np.random.Generator, # source of chance
     radius:np.ndarray, # (n,) mean radius in pixels
@@ -37,7 +38,8 @@ def contours(
 ) -> np.ndarray: # (n, TURN) radius at each angle, float32
     "Closed curves around a centre, as radii over a full turn."
     n, k = len(radius), np.arange(25)
-    size = sum(np.broadcast_to(s, n)[:,None]*on for s,on in ((oval, k == 2), (wobble, (k > 2) & (k < 6)), (rough, k > 9)))
+    bands = (oval, k == 2), (wobble, (k > 2) & (k < 6)), (rough, k > 9)
+    size = sum(np.broadcast_to(s, n)[:,None]*on for s, on in bands)
     z = r.normal(size=(2, n, 25))/np.maximum(k - 1, 1)**.5
     wave = np.fft.irfft(size*(z[0] + 1j*z[1]), TURN)*TURN/2
     turn = np.arange(TURN)*2*np.pi/TURN - r.uniform(0, 2*np.pi, (n, arms, 1))
@@ -55,10 +57,12 @@ def inside(
     line = np.arange(size, dtype=np.float32) - (size - 1)/2
     y, x = (line - np.asarray(c, np.float32)[:,None] for c in np.transpose(centre))
     y, x = y[:,:,None], x[:,None,:]
-    at = (np.arctan2(y, x)*np.float32(TURN/2/np.pi)).astype(np.int32) % TURN + TURN*np.arange(len(contour), dtype=np.int32)[:,None,None]
+    angle = (np.arctan2(y, x)*np.float32(TURN/2/np.pi)).astype(np.int32) % TURN
+    at = angle + TURN*np.arange(len(contour), dtype=np.int32)[:,None,None]
     slope = (np.roll(contour, -2, 1) - np.roll(contour, 2, 1))*(TURN/8/np.pi)/contour
     return (contour.take(at) - np.sqrt(y*y + x*x))*((1 + slope**2)**-.5).take(at)
 
+# %% ../nbs/02_synthetic.ipynb #3d5c0a2d
 def _ramp(x, width):
     t = np.clip(x/width + .5, 0, 1)
     return t*t*(3 - 2*t)
@@ -70,11 +74,12 @@ LOOKS = pd.DataFrame(dict( # lengths in pixels; oval to reach as shares of the r
     normal=  [29.5,  3.0, .05, .015, .05, .004, .03, .5, .2, .55, .4,   0],
     reactive=[31.5, 10.0, .08, .030, .10, .003, .22, .8,  1, .40, .5, .15],
     tumoral= [33.5,  5.5, .09, .025, .12, .009, .35, .8, .6, .35, .7,  .6],
-    spread=  [ 1.8,  1.8, .03, .010, .04, .004, .06, .2, .3, .18, .2, .12],
+    sd=      [ 1.8,  1.8, .03, .010, .04, .004, .06, .2, .3, .18, .2, .12],
     least=   [  22,  1.2,   0,    0,   0,    0,   0,  0,  0,   0,   0,   0],
     most=    [  42,   20,  .2,   .1,  .3,  .02,  .8,  1,  1,   1,   1,   1]),
     index='nucleus cytoplasm oval wobble cleft rough reach shift hug blue open nucleolus'.split()).T
 
+# %% ../nbs/02_synthetic.ipynb #897178ec
 def looks(
     r:np.random.Generator, # source of chance
     kinds:list[str], # (n,) of 'normal', 'reactive', 'tumoral'
@@ -85,10 +90,24 @@ def looks(
     look = LOOKS.astype(np.float32).T
     away = (look[kinds].values.T - look['normal'].values)*signal
     away[np.array(kinds) == 'tumoral'] *= s['clone']
-    away += (r.normal(size=away.shape) + s['own'])*look['spread'].values
+    away += (r.normal(size=away.shape) + s['own'])*look['sd'].values
     return dict(zip(look.index, np.clip(look['normal'].values + away, look['least'].values, look['most'].values).T))
 
 # %% ../nbs/02_synthetic.ipynb #777c0a92
+def _rgb(*v): return np.array(v, np.float32)[:,None,None]
+
+def _stain(z):
+    "Colours (3, 1, 1), and optical densities of red cells and platelets, from five normal numbers."
+    return dict(
+        background=_rgb(253, 228.5, 203) + z[0]*_rgb(1.2, 1.9, 1.),
+        red=_rgb(.365, .48, .235)*(1 + .1*z[1]) + z[2]*_rgb(.015, 0, -.015),
+        violet=_rgb(1.1, 1.75, .5),
+        dark=_rgb(56, 18, 115) + z[3]*_rgb(7, 3, 4),
+        light=_rgb(132, 80, 154) + z[3]*_rgb(9, 5, 6),
+        pale=_rgb(208, 188, 204) + z[4]*_rgb(4, 4, 4),
+        deep=_rgb(118, 88, 158) + z[4]*_rgb(6, 5, 5))
+
+# %% ../nbs/02_synthetic.ipynb #9c7a2f49
 def _noise(r, size, sigma):
     f2 = np.fft.fftfreq(size)[:,None]**2 + np.fft.rfftfreq(size)**2
     t = np.fft.irfft2(np.exp(-2*(np.pi*sigma)**2*f2)*np.fft.rfft2(r.normal(size=(size, size))))
@@ -96,20 +115,7 @@ def _noise(r, size, sigma):
 
 def _crops(r, tile, n, size):
     at = r.integers(len(tile) - size + 1, size=(n, 2))
-    return np.stack([tile[y:y+size,x:x+size] for y,x in at])
-
-def slide(
-    r:np.random.Generator, # source of chance
-) -> dict: # colours (3, 1, 1), optical densities (3, 1, 1), sprites, tiles of noise
-    "What all images of a patient have in common."
-    z, rgb = r.normal(size=5), lambda *v: np.array(v, np.float32)[:,None,None]
-    return dict(
-        background=rgb(253, 228.5, 203) + z[0]*rgb(1.2, 1.9, 1.), red=rgb(.365, .48, .235)*(1 + .1*z[1]) + z[2]*rgb(.015, 0, -.015),
-        violet=rgb(1.1, 1.75, .5), dark=rgb(56, 18, 115) + z[3]*rgb(7, 3, 4), light=rgb(132, 80, 154) + z[3]*rgb(9, 5, 6),
-        pale=rgb(208, 188, 204) + z[4]*rgb(4, 4, 4), deep=rgb(118, 88, 158) + z[4]*rgb(6, 5, 5),
-        red_cells=_red_cells(r, 24, r.beta(3, 1)), platelets=_platelets(r, 12), crowd=int(r.integers(50, 130)), blurred=r.beta(.6, 8),
-        clumps=_noise(r, 192, 1.2), fine=_noise(r, 192, .7), grain=.012*_noise(r, 288, .7) + .012*_noise(r, 288, 40),
-        own=.7*r.normal(size=LOOKS.shape[1]), clone=r.uniform(.4, 1.6, LOOKS.shape[1]))
+    return np.stack([tile[y:y+size,x:x+size] for y, x in at])
 
 # %% ../nbs/02_synthetic.ipynb #eba74b3a
 def _red_cells(r, n, pallor):
@@ -123,6 +129,7 @@ def _red_cells(r, n, pallor):
     cells = np.stack([thick, np.clip(.5 + depth/8, 0, 1)], 1).astype(np.float32)
     return np.concatenate([cells, cells[...,::-1]])
 
+# %% ../nbs/02_synthetic.ipynb #aaf9725b
 def _platelets(r, n):
     speck = r.random(n) < .35
     depth = inside(contours(r, np.where(speck, r.uniform(1, 2, n), r.uniform(3.5, 6.5, n)), .12, .08, .01), 24)
@@ -130,22 +137,44 @@ def _platelets(r, n):
     ink = np.where(speck, 9, r.uniform(4, 6, n))
     return (_ramp(depth, 3)*_col(ink)*(1 + .35*grain)).clip(0)[:,None]*np.array([[[1]], [[0]]], np.float32)
 
+# %% ../nbs/02_synthetic.ipynb #52bacf0e
+def slide(
+    r:np.random.Generator, # source of chance
+) -> dict: # colours (3, 1, 1), optical densities (3, 1, 1), sprites, tiles of noise
+    "What all images of a patient have in common."
+    return _stain(r.normal(size=5)) | dict(
+        red_cells=_red_cells(r, 24, r.beta(3, 1)), platelets=_platelets(r, 12),
+        crowd=int(r.integers(50, 130)), blurred=r.beta(.6, 8),
+        clumps=_noise(r, 192, 1.2), fine=_noise(r, 192, .7),
+        grain=.012*_noise(r, 288, .7) + .012*_noise(r, 288, 40),
+        own=.7*r.normal(size=LOOKS.shape[1]), clone=r.uniform(.4, 1.6, LOOKS.shape[1]))
+
 # %% ../nbs/02_synthetic.ipynb #dc25f5dc
 def _scatter(r, n, tries, clear):
+    "Points (2, n, tries) on each of n images, and which of them have room."
     at = r.uniform(-22, SIZE + 22, (2, n, tries)).astype(np.float32)
-    apart = sum((c[:,:,None] - c[:,None])**2 for c in at) > np.where(r.random((n, tries)) < .15, 27, 45)[:,:,None]**2
+    room = np.where(r.random((n, tries)) < .15, 27, 45)
+    apart = sum((c[:,:,None] - c[:,None])**2 for c in at) > room[:,:,None]**2
     kept = np.hypot(*(at - SIZE/2)) > clear[:,None]
     for j in range(1, tries): kept[:,j] &= (apart[:,j,:j] | ~kept[:,:j]).all(1)
     return at, kept
 
+# %% ../nbs/02_synthetic.ipynb #0097189d
 def _stamp(r, canvas, sprites, at, kept):
+    "Add a random sprite at each point that is kept."
     side = sprites.shape[-1]
     corner, image = at[:,kept].astype(int) + _MARGIN - side//2, np.nonzero(kept)[0]
     which = r.integers(len(sprites), size=len(image))
-    for i,k,y,x in zip(image, which, *corner): canvas[i,:,y:y+side,x:x+side] += sprites[k]
+    for i, k, y, x in zip(image, which, *corner): canvas[i,:,y:y+side,x:x+side] += sprites[k]
 
 # %% ../nbs/02_synthetic.ipynb #0ba0ed4e
-def _shapes(r, look, cover):
+def _middle(a, size):
+    cut = slice((a.shape[-1] - size)//2, (a.shape[-1] + size)//2)
+    return a[...,cut,cut]
+
+# %% ../nbs/02_synthetic.ipynb #c44144f6
+def _outlines(r, look, cover):
+    "Depth of each pixel within the body of the cell, and within its nucleus."
     angle = r.uniform(0, 2*np.pi, len(cover))
     centre = (look['shift']*look['cytoplasm'])[:,None]*np.stack([np.sin(angle), np.cos(angle)], 1)
     body = contours(r, look['nucleus'] + look['cytoplasm'], look['oval'], look['wobble'], look['rough'], look['reach'])
@@ -153,10 +182,6 @@ def _shapes(r, look, cover):
     body = np.minimum(inside(body, _WINDOW, centre), 5.5 - 8*cover)
     nucleus = inside(contours(r, look['nucleus'], look['oval'], look['wobble'], .001, -look['cleft'], 1), _CORE)
     return body, np.minimum(nucleus, _middle(body, _CORE) - 1)
-
-def _middle(a, size):
-    cut = slice((a.shape[-1] - size)//2, (a.shape[-1] + size)//2)
-    return a[...,cut,cut]
 
 # %% ../nbs/02_synthetic.ipynb #65f267b4
 def _mix(a, b, t): return a + (b - a)*np.clip(t, 0, 1)[:,None]
@@ -169,12 +194,14 @@ def _chromatin(r, look, nucleus, s):
     light += spotted*(.65*_ramp(spot, 4) - .4*np.exp(-((spot + 1)/2)**2))
     return _mix(s['dark'], s['light'], light - .3*np.exp(-(nucleus/2.2)**2))
 
+# %% ../nbs/02_synthetic.ipynb #c6a6a294
 def _cytoplasm(r, look, body, s):
     deep = _col(look['blue']) + .12*_crops(r, s['fine'], len(body), _WINDOW)
     return _mix(s['pale'], s['deep'], deep + .75*np.exp(-((body - .5)/1.8)**2) - .15*_ramp(body - 8, 8))
 
 def _lymphocytes(r, look, cover, s):
-    body, nucleus = _shapes(r, look, cover)
+    "Colours of the cells, and how much they cover what lies below."
+    body, nucleus = _outlines(r, look, cover)
     ink = _cytoplasm(r, look, body, s)
     core = _middle(ink, _CORE)
     core += _ramp(nucleus, 1.6)[:,None]*(_chromatin(r, look, nucleus, s) - core)
@@ -185,32 +212,37 @@ _d = np.linspace(-1, 1, SIZE, dtype=np.float32)**2
 _VIGNETTE = .015*(_d + _d[:,None])
 
 def _smear(r, look, s):
+    "Thickness of what lies around each cell, and where red cells cover it."
     n, clear = len(look['hug']), look['nucleus'] + 21 + (1 - look['hug'])*(look['cytoplasm'] + 3)
     canvas = np.zeros((n, 2, SIZE + 2*_MARGIN, SIZE + 2*_MARGIN), np.float32)
     _stamp(r, canvas, s['red_cells'], *_scatter(r, n, s['crowd'], clear))
     at = r.uniform(0, SIZE, (2, n, 4))
-    _stamp(r, canvas, s['platelets'], at, (np.hypot(*(at - SIZE/2)) > clear[:,None] - 8) & (r.random((n, 4)) < .35))
+    kept = (np.hypot(*(at - SIZE/2)) > clear[:,None] - 8) & (r.random((n, 4)) < .35)
+    _stamp(r, canvas, s['platelets'], at, kept)
     thick, cover = _middle(canvas, SIZE).swapaxes(0, 1)
     return np.minimum(thick, .7 + .3*thick) + _crops(r, s['grain'], n, SIZE) + _VIGNETTE, cover
 
-def _seen(thick, s):
+# %% ../nbs/02_synthetic.ipynb #034fb109
+def _colour(thick, s):
+    "Colours (..., 3), uint8, of a picture of thickness."
     grid = np.linspace(-.2, 3.4, 1024)
     table = s['background']*np.exp(-s['red']*np.minimum(grid, 1.6) - s['violet']*np.clip(grid - 1.6, 0, .85))
     table = np.ascontiguousarray(np.pad(table[:,0], ((0, 1), (0, 0))).clip(0, 255).T.astype(np.uint8))
-    level = ((thick + .2)*(1023/3.6)).astype(np.intp)
-    return table.view(np.uint32)[:,0].take(level, mode='clip')[...,None].view(np.uint8)[...,:3]
+    at = ((thick + .2)*(1023/3.6)).astype(np.intp)
+    return table.view(np.uint32)[:,0].take(at, mode='clip')[...,None].view(np.uint8)[...,:3]
 
 # %% ../nbs/02_synthetic.ipynb #282c8bd9
 _BATCH = 8
 
-def _batch(r, look, s):
+def _draw_batch(r, look, s):
     thick, cover = _smear(r, look, s)
-    img = _seen(thick, s)
+    img = _colour(thick, s)
     ink, alpha = _lymphocytes(r, look, _middle(cover, _WINDOW), s)
     mid = _middle(img.transpose(0, 3, 1, 2), _WINDOW)
     mid[:] = mid + alpha[:,None]*(ink - mid)
     return img
 
+# %% ../nbs/02_synthetic.ipynb #9c70b777
 def smears(
     r:np.random.Generator, # source of chance
     kinds:list[str], # (n,) of 'normal', 'reactive', 'tumoral'
@@ -219,53 +251,70 @@ def smears(
 ): # yields images (224, 224, 3), uint8
     "Draw one image for each of `kinds`."
     look = looks(r, kinds, s, signal)
-    for i in range(0, len(kinds), _BATCH): yield from _batch(r, {k: v[i:i+_BATCH] for k,v in look.items()}, s)
+    for i in range(0, len(kinds), _BATCH): yield from _draw_batch(r, {k:v[i:i+_BATCH] for k, v in look.items()}, s)
 
 # %% ../nbs/02_synthetic.ipynb #20996e98
-PUBLISHED = pd.DataFrame(dict( # log counts are over 4, bags are logs too; the last three are two shares and a shift in the row order
+PUBLISHED = pd.DataFrame(dict( # logs of count/4 and bag size; below_4, dashes: shares; late: shift in the row order
     reactive=[1.61 - np.log(4), .19, 52, 20, 18, 95, np.log(50), .28, 0, .2, 1],
     tumoral=[2.76 - np.log(4), 1.07, 75, 13, 33, 99, np.log(85), .54, .025, .065, 0]),
     index='log_count log_count_sd age age_sd youngest oldest bag bag_sd below_4 dashes late'.split()).T
 _SHORTCUTS = ['bag', 'bag_sd', 'dashes', 'late']
 
-def _attributes(seed, i, label, cells, clinical_signal, shortcuts):
-    r, mean, (lo, hi) = rng(seed, 'attributes', i), PUBLISHED.mean(), np.log(cells)
-    p = mean + (PUBLISHED.iloc[label] - mean)*np.where(PUBLISHED.columns.isin(_SHORTCUTS), shortcuts, clinical_signal)
-    count = 4*np.exp(r.gamma((p.log_count/p.log_count_sd)**2, p.log_count_sd**2/p.log_count))
-    below = r.uniform(2.28, 4)
+# %% ../nbs/02_synthetic.ipynb #24805fa8
+def _parameters(label, clinical_signal, shortcuts):
+    mean = PUBLISHED.mean()
+    dial = np.where(PUBLISHED.columns.isin(_SHORTCUTS), shortcuts, clinical_signal)
+    return mean + (PUBLISHED.iloc[label] - mean)*dial
+
+def _bag_size(r, p, cells):
+    "A number of images within the range `cells`, larger where the published bags are larger."
+    lo, hi = np.log(cells)
     bag = (np.clip(r.normal(p.bag, p.bag_sd), np.log(16), np.log(198)) - np.log(16))/np.log(198/16)
+    return round(np.exp(lo + bag*(hi - lo)))
+
+# %% ../nbs/02_synthetic.ipynb #6a996fe3
+def _attributes(seed, i, label, cells, clinical_signal, shortcuts):
+    r, p = rng(seed, 'attributes', i), _parameters(label, clinical_signal, shortcuts)
+    count = 4*np.exp(r.gamma((p.log_count/p.log_count_sd)**2, p.log_count_sd**2/p.log_count))
+    below, images = r.uniform(2.28, 4), _bag_size(r, p, cells)
     return dict(
         patient=f'P{i}', label=label, sex='F' if r.random() < .45 else 'M',
         age=round(np.clip(r.normal(p.age, p.age_sd), p.youngest, p.oldest)),
-        count=round(below if r.random() < p.below_4 else min(count, 295), 2),
-        images=round(np.exp(lo + bag*(hi - lo))), late=r.normal() + p.late, day=int(r.integers(365)), dashes=bool(r.random() < p.dashes))
+        count=round(below if r.random() < p.below_4 else min(count, 295), 2), images=images,
+        late=r.normal() + p.late, day=int(r.integers(365)), dashes=bool(r.random() < p.dashes))
 
 # %% ../nbs/02_synthetic.ipynb #a75d2fd5
-def _stairs(i, share, start): return int((i + 1)*share + start) - int(i*share + start)
+def _evenly(i, share, start):
+    "1 where `i` is one of the patients that have the share, evenly from the first on, else 0."
+    return int((i + 1)*share + start) - int(i*share + start)
 
+# %% ../nbs/02_synthetic.ipynb #e637ab75
 def synth_patients(
     n_patients:int=60, # number of patients
     seed:int=0, # of everything that is drawn
     cells:tuple[int, int]=(16, 198), # least and most images of a patient
     p_tumoral:float=.69, # share of tumoral patients
     unlabelled:float=.1, # share of patients without label
-    clinical_signal:float=1., # 0: attributes tell nothing about the label; 1: as published
+    clinical_signal:float=1., # 0: attributes do not depend on the label; 1: as published
     shortcuts:float=1., # the same for bag size, row order and the form of the dates
-) -> pd.DataFrame: # patient, label, sex, age, count, images; how to write it: late (in the table), day (of birth), dashes, test
+) -> pd.DataFrame: # patient, label, sex, age, count, images; and how to write them: late, day, dashes, test
     "Draw the patients. A patient's row does not depend on how many there are; the shares hold to within one patient."
-    label = [_stairs(i, p_tumoral, .5) for i in range(n_patients)]
-    res = pd.DataFrame([_attributes(seed, i, y, cells, clinical_signal, shortcuts) for i,y in enumerate(label)])
-    return res.assign(test=[_stairs(i, unlabelled, .35) == 1 for i in range(n_patients)])
+    label = [_evenly(i, p_tumoral, .5) for i in range(n_patients)]
+    res = pd.DataFrame([_attributes(seed, i, y, cells, clinical_signal, shortcuts) for i, y in enumerate(label)])
+    return res.assign(test=[_evenly(i, unlabelled, .35) == 1 for i in range(n_patients)])
 
 # %% ../nbs/02_synthetic.ipynb #0a6fbaa5
 def _written(p, dirty):
-    born = [date(2020 - int(a), 1, 1) + timedelta(int(d)) for a,d in zip(p.age, p.day)]
-    dob = [f'{b:%d-%m-%Y}' if dirty and d else f'{b.month}/{b.day}/{b.year}' for b,d in zip(born, p.dashes)]
-    res = pd.DataFrame(dict(ID=p.patient, LABEL=p.label.where(~p.test, -1), GENDER=p.sex, DOB=dob, LYMPH_COUNT=p['count']))
+    "The table of the challenge, from that of the patients."
+    born = [date(2020 - int(a), 1, 1) + timedelta(int(d)) for a, d in zip(p.age, p.day)]
+    dob = [f'{b:%d-%m-%Y}' if dirty and d else f'{b.month}/{b.day}/{b.year}' for b, d in zip(born, p.dashes)]
+    labels = p.label.where(~p.test, -1)
+    res = pd.DataFrame(dict(ID=p.patient, LABEL=labels, GENDER=p.sex, DOB=dob, LYMPH_COUNT=p['count']))
     res = res.iloc[p.late.argsort()].reset_index(drop=True)
     if dirty: res.loc[res.index[res.GENDER == 'F'][:1], 'GENDER'] = 'f'
     return res
 
+# %% ../nbs/02_synthetic.ipynb #9124740f
 def _write_tables(root, p, dirty):
     rows = _written(p, dirty)
     (root/'clinical_annotation.csv').write_bytes(rows.to_csv(lineterminator='\n').encode())
@@ -275,27 +324,47 @@ def _write_tables(root, p, dirty):
     for f in (root, root/'trainset') if dirty else (): (f/'.DS_Store').write_bytes(b'\0\0\0\1Bud1')
 
 # %% ../nbs/02_synthetic.ipynb #24a54275
+def _cell_kinds(r, p, tumoral_share):
+    "The kind of each cell of a patient, in random order."
+    share = r.uniform(*(tumoral_share if p.label else (.05, .35)))
+    is_changed = np.arange(p.images) < max(1, round(p.images*share))
+    return r.permutation(np.where(is_changed, 'tumoral' if p.label else 'reactive', 'normal'))
+
+# %% ../nbs/02_synthetic.ipynb #ee4e497a
 def _write_bag(root, seed, i, p, tumoral_share, cell_signal):
+    "Render one patient; a table of which cells are tumoral."
     r = rng(seed, 'bag', i)
     s, bag = slide(r), Path('testset' if p.test else 'trainset')/p.patient
-    odd = np.arange(p.images) < max(1, round(p.images*r.uniform(*(tumoral_share if p.label else (.05, .35)))))
-    kinds = r.permutation(np.where(odd, 'tumoral' if p.label else 'reactive', 'normal'))
+    kinds = _cell_kinds(r, p, tumoral_share)
     blur = r.uniform(.8, 2.2, p.images)*(r.random(p.images) < s['blurred'])
     (root/bag).mkdir(parents=True)
     path = [(bag/f'{j:06}.jpg').as_posix() for j in range(p.images)]
-    for f,b,a in zip(path, blur, smears(r, kinds, s, cell_signal)):
+    for f, b, a in zip(path, blur, smears(r, kinds, s, cell_signal)):
         img = Image.fromarray(a)
         (img.filter(ImageFilter.GaussianBlur(float(b))) if b else img).save(root/f, quality=95)
     return pd.DataFrame(dict(ID=p.patient, path=path, tumoral=(kinds == 'tumoral').astype(int)))
 
 # %% ../nbs/02_synthetic.ipynb #a9637a48
-def _check(root, force, n_patients, cells, **shares):
+def _check_arguments(root, force, n_patients, cells, **shares):
+    "Raise a `LymphoError` where the folder is taken or an argument is out of range."
     if root.exists() and not (force and (root/'truth.csv').exists()):
-        raise LymphoError(f"{root} exists; name another folder, or remove it (to overwrite with force replaces nothing but a synthetic cohort)")
+        remedy = 'name another folder, or remove it (to overwrite with force replaces nothing but a synthetic cohort)'
+        raise LymphoError(f'{root} exists', remedy)
     if n_patients < 1 or not 1 <= cells[0] <= cells[1]:
-        raise LymphoError(f"{n_patients} patients of {cells[0]} to {cells[1]} cells: give at least one patient, and a range of bag sizes such as 16 to 60")
-    for k,v in shares.items():
-        if not (np.diff([0, *np.atleast_1d(v), 1]) >= 0).all(): raise LymphoError(f"{k}={v}: give numbers from 0 to 1, the lower first")
+        remedy = 'give at least one patient, and a range of bag sizes such as 16 to 60'
+        raise LymphoError(f'{n_patients} patients of {cells[0]} to {cells[1]} cells cannot be drawn', remedy)
+    for k, v in shares.items():
+        is_ordered = (np.diff([0, *np.atleast_1d(v), 1]) >= 0).all()
+        if not is_ordered: raise LymphoError(f'{k}={v} is out of range', 'give numbers from 0 to 1, the lower first')
+
+# %% ../nbs/02_synthetic.ipynb #49eacd5d
+def _render(folder, patients, seed, tumoral_share, cell_signal, dirty):
+    "Write all bags, the tables and the truth into a new folder."
+    rows = progress(patients.itertuples(), 'rendering patients', len(patients))
+    bags = [_write_bag(folder, seed, i, p, tumoral_share, cell_signal) for i, p in enumerate(rows)]
+    for sub in ('trainset', 'testset'): (folder/sub).mkdir(exist_ok=True)
+    _write_tables(folder, patients, dirty)
+    write_table(folder/'truth.csv', pd.concat(bags))
 
 # %% ../nbs/02_synthetic.ipynb #331f5b2a
 def synth_cohort(
@@ -307,31 +376,27 @@ def synth_cohort(
     unlabelled:float=.1, # share of patients in the test set, with label -1
     tumoral_share:tuple[float, float]=(.1, .6), # least and most of a tumoral bag that is tumoral; one cell at least
     cell_signal:float=1., # 0: all cells look normal; 1: each kind has its look
-    clinical_signal:float=1., # 0: attributes tell nothing about the label; 1: as published
+    clinical_signal:float=1., # 0: attributes do not depend on the label; 1: as published
     shortcuts:float=1., # the same for bag size, row order and the form of the dates
-    dirty:bool=True, # with the odd forms and stray files of the real cohort
+    dirty:bool=True, # with the two forms of dates and the stray files of the real cohort
     force:bool=False, # replace a synthetic cohort that is there already
 ) -> Path: # the folder
-    "Render a cohort in the challenge's layout, with `truth.csv`, the same each time. `LymphoError` if `path` exists or a dial is out of range."
-    root, told = Path(path), dict(p_tumoral=p_tumoral, unlabelled=unlabelled, clinical_signal=clinical_signal, shortcuts=shortcuts)
-    _check(root, force, n_patients, cells, tumoral_share=tumoral_share, cell_signal=cell_signal, **told)
-    patients = synth_patients(n_patients, seed, cells, **told)
-    with atomic(root, folder=True) as tmp:
-        todo = progress(patients.itertuples(), 'rendering patients', n_patients)
-        bags = [_write_bag(tmp, seed, i, p, tumoral_share, cell_signal) for i,p in enumerate(todo)]
-        for sub in ('trainset', 'testset'): (tmp/sub).mkdir(exist_ok=True)
-        _write_tables(tmp, patients, dirty)
-        write_table(tmp/'truth.csv', pd.concat(bags))
+    "Render a cohort in the challenge's layout, with `truth.csv`; a `LymphoError` where it cannot."
+    root = Path(path)
+    dials = dict(p_tumoral=p_tumoral, unlabelled=unlabelled, clinical_signal=clinical_signal, shortcuts=shortcuts)
+    _check_arguments(root, force, n_patients, cells, tumoral_share=tumoral_share, cell_signal=cell_signal, **dials)
+    patients = synth_patients(n_patients, seed, cells, **dials)
+    with atomic(root, folder=True) as tmp: _render(tmp, patients, seed, tumoral_share, cell_signal, dirty)
     return root
 
 # %% ../nbs/02_synthetic.ipynb #eacee5cb
 def truth(
     path:Path|str, # folder made by synth_cohort
 ) -> pd.DataFrame: # patient, path (of the image, relative to the folder), tumoral (0 or 1)
-    "Which cells of a synthetic cohort are tumoral; `LymphoError` where nobody knows."
+    "Which cells of a synthetic cohort are tumoral; a `LymphoError` where that is not known."
     file = Path(path)/'truth.csv'
-    if not file.exists(): raise LymphoError(f"{file} is missing: the truth about each cell is known of synthetic cohorts only")
-    return pd.read_csv(file).rename(columns={'ID':'patient'})
+    if file.exists(): return pd.read_csv(file).rename(columns={'ID':'patient'})
+    raise LymphoError(f'{file} is missing: which cells are tumoral is known of synthetic cohorts only')
 
 # %% ../nbs/02_synthetic.ipynb #55fde27a
 def default_cohort() -> Cohort: # named 'synthetic' where it is
