@@ -22,11 +22,14 @@ from sklearn.metrics import roc_auc_score
 
 from .cohort import LABELS, Cohort
 from .core import BLUE, GREY, ORANGE, LymphoError, environment, plot_style, rng
-from .crossval import BASELINE, Run, leaderboard, patient_rows
+from .crossval import Run, leaderboard, patient_rows
+from .recipes import BASELINE
 from .fitting import FittedModel
 from .interpret import MILInterpretation, cell_interval
 from .metrics import evaluate, format_interval, pr_band, roc_band
-from .triage import calibration_scores, min_positives, percent, plot_decision, plot_reliability, triage_rule_from_dict, fit_triage_rule, triage, triage_scores
+from .calibration import calibration_scores, plot_reliability
+from .triage import fit_triage_rule, min_positives, percent
+from .triage import plot_decision, triage, triage_rule_from_dict, triage_scores
 
 # %% ../nbs/46_report.ipynb #7cc1dfca
 def plot_scores(
