@@ -6,12 +6,13 @@
 __all__ = ['FAMILIES', 'RECIPES', 'BASELINE', 'DEFAULT_RECIPE', 'recipe_fusions', 'Recipe', 'RecipeRegistry', 'read_recipe',
            'find_recipe', 'recipe_catalogue']
 
-# %% ../nbs/35_recipes.ipynb #d00e0a5e
+# %% ../nbs/35_recipes.ipynb #1771bcd9
 import inspect
 import json
 import re
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from functools import wraps
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -272,7 +273,7 @@ def description(self:Recipe) -> str: # one line
     epochs = f', {self.params["epochs"]} epochs' if 'epochs' in self.params else ''
     return what + fusion + epochs + (f'; {", ".join(self.grid)} tuned on inner folds' if self.grid else '')
 
-# %% ../nbs/35_recipes.ipynb #4e0fe951
+# %% ../nbs/35_recipes.ipynb #98454a7a
 class RecipeRegistry(Registry):
     "Recipes by name; those that follow from the poolings join when they are first needed."
     def add(self,
@@ -286,15 +287,19 @@ class RecipeRegistry(Registry):
         return self
 
     def __missing__(self, name): return dict.get(self._whole(), name) or super().__missing__(name)
-    def __contains__(self, name): return name in {*(self if str(name).startswith('mil-') else dict.keys(self))}
-    def __iter__(self): return dict.__iter__(self._whole())
-    def __len__(self): return dict.__len__(self._whole())
-    def get(self, name, default=None): return dict.get(self._whole(), name, default)
-    def keys(self): return dict.keys(self._whole())
-    def values(self): return dict.values(self._whole())
-    def items(self): return dict.items(self._whole())
+    def __contains__(self, name):
+        whole = self._whole() if str(name).startswith('mil-') else self
+        return dict.__contains__(whole, name)
 
-# %% ../nbs/35_recipes.ipynb #d85e5732
+# %% ../nbs/35_recipes.ipynb #4183671b
+def _of_all(method):
+    "A method of dict that is called when the recipes of the poolings are in."
+    def call(self, *args): return method(self._whole(), *args)
+    return wraps(method)(call)
+
+for _name in ('__iter__', '__len__', 'get', 'keys', 'values', 'items'):
+    setattr(RecipeRegistry, _name, _of_all(getattr(dict, _name)))
+
 RECIPES, BASELINE, DEFAULT_RECIPE = RecipeRegistry('recipe'), 'clinical-logistic', 'late-zoom-morphometry'
 
 # %% ../nbs/35_recipes.ipynb #47a73097
