@@ -237,7 +237,7 @@ def cards(
                           'not for':'diagnosis, children, cells other than lymphocytes, scanners or stains unlike those of the cohort'},
             'Data card':{'cohort':f'{c["name"]}, digest {c["digest"]}', 'patients':f'{c["patients"]} labelled, {c["tumoral"]} of them tumoral', 'cells':str(c['cells']),
                          'age':f'median {age[.5]:.0f} years, nine in ten from {age[.05]:.0f} to {age[.95]:.0f}', 'count':f'median {count[.5]:.1f} × 10⁹/L, nine in ten from {count[.05]:.1f} to {count[.95]:.0f}',
-                         'blank and imputed':', '.join(f'{n} {k}' for k, n in c['blanks'].items() if n) or 'none'}}
+                         'blank and imputed':', '.join(f'{n} {k}' for k, n in c['missing'].items() if n) or 'none'}}
 
 # %% ../nbs/46_report.ipynb #5b8117bc
 def _first(answers): return answers[answers['repeat']==answers['repeat'].min()]
