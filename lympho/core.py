@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 # %% ../nbs/00_core.ipynb #4b2e5ba6
 class LymphoError(ValueError):
-    "Something given by the user cannot be used; `problem` says what and where, `remedy` what to do."
+    "Something given by the user cannot be used; `problem` is what and where, `remedy` what to do."
     def __init__(self,
         problem:str, # what is wrong, and where
         remedy:str='', # what the user can do about it
