@@ -399,7 +399,7 @@ def _bench_attention():
 def _bench_training(cohort, folder):
     "Images a second of end-to-end training and of the bare network, and what loading costs."
     from lympho.images import ImageStore
-    from lympho.learner import bench_training
+    from lympho.classifier import bench_training
     few = cohort.labelled.patients.groupby('label').head(8)
     speed = bench_training(ImageStore.build(cohort, folder/'images'), few, cells=64, steps=3)
     yield 'bare ResNet18, forward and backward', 'images/s', speed['bare']

@@ -45,7 +45,7 @@ class FittedModel:
 # %% ../nbs/42_fitting.ipynb #2b884e28
 def networks(
     model:BaseEstimator, # fitted
-) -> list: # of lympho.learner.MILClassifier
+) -> list: # of lympho.classifier.MILClassifier
     "The networks in a model: itself, or the image model of a late fusion."
     image = getattr(model, 'image_', model)
     return [image] if hasattr(image, 'model_') else []
@@ -283,7 +283,7 @@ def held_out(self:FittedModel,
 
 # %% ../nbs/42_fitting.ipynb #834e3ac1
 _TRUSTED = frozenset([ # full names, no prefixes: besides what skops trusts, the types of our models and nothing else
-    'lympho.clinical.BalancedXGB', 'lympho.clinical.CountThreshold', 'lympho.learner.MILClassifier',
+    'lympho.clinical.BalancedXGB', 'lympho.clinical.CountThreshold', 'lympho.classifier.MILClassifier',
     'lympho.pooled.LogitMean', 'lympho.pooled.BalancedMLP', 'lympho.pooled.LateFusion', 'lympho.pooled._image_columns',
     'numpy.dtype', 'sklearn.neural_network._stochastic_optimizers.AdamOptimizer',
     'sklearn.neural_network._stochastic_optimizers.SGDOptimizer', 'sklearn.tree._tree.Tree', 'xgboost.core.Booster'])

@@ -24,7 +24,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from .bags import Bags, show_strips
+from .bags import Bags
+from .dataloaders import show_strips
 from .clinical import decision_logit
 from .cohort import LABELS, Cohort
 from .core import BLUE, GREY, ORANGE, LymphoError, rng

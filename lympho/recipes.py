@@ -50,7 +50,7 @@ _DECIDED = ('store', 'pooling', 'fusion', 'attributes', 'encoder', 'seed') # by 
 
 @FAMILIES.register('mil')
 def _mil(recipe, seed, params, store):
-    from lympho.learner import MILClassifier
+    from lympho.classifier import MILClassifier
     known = [p for p in inspect.signature(MILClassifier).parameters if p not in _DECIDED]
     if unknown := sorted(set(params) - set(known)):
         raise LymphoError(f'the learner has no parameter {unknown[0]!r}', f'choose from {", ".join(known)}')
