@@ -253,6 +253,7 @@ def crossval(
     "Cross-validate `recipe` on `cohort`; a `LymphoError` where folds cannot be made or `folder` holds something else."
     recipe, labelled = find_recipe(recipe), cohort.labelled
     recipe.check()
+    recipe.check_cohort(cohort)
     folds = make_folds(labelled.patients, recipe.n_repeats, recipe.n_folds, recipe.n_inner, recipe.seed)
     folder, checkpoints = folder and Path(folder).absolute(), None
     if folder:

@@ -174,6 +174,27 @@ def check(self:Recipe):
     "Build the model with every setting of the grid; a `LymphoError` names what does not exist or cannot be."
     with _of_recipe(self.name): _check_settings(self)
 
+# %% ../nbs/35_recipes.ipynb #771d2865
+@patch
+def missing_inputs(self:Recipe,
+    patients:pd.DataFrame, # the table patients, labelled
+) -> list[str]: # of sex, age and count
+    "The attributes that the model cannot do without and that nobody has."
+    is_network = self.family=='mil' and self.fusion!='late'
+    inputs = CLINICAL_MODELS[self.kind][1] if self.family=='clinical' else self.attributes if is_network else ()
+    names = {name.removeprefix('log_') for name in inputs}
+    return [a for a in ('sex', 'age', 'count') if a in names and patients[a].isna().all()]
+
+# %% ../nbs/35_recipes.ipynb #fdd486d1
+@patch
+def check_cohort(self:Recipe,
+    cohort:Cohort, # whose labelled patients are to be fitted
+):
+    "A `LymphoError` where nobody has an attribute that the model cannot do without."
+    if not (missing := self.missing_inputs(cohort.labelled.patients)): return
+    raise LymphoError(f'no labelled patient has a value for {" or ".join(missing)}, which {self.name} needs',
+                      'fill in what is known, or choose a recipe of images alone')
+
 # %% ../nbs/35_recipes.ipynb #b9119d81
 @patch
 def to_json(self:Recipe) -> str: # indented JSON
@@ -346,15 +367,13 @@ for _recipe in chain(_clinical_recipes(), _pooled_recipes(), _late_recipes(), _s
 # %% ../nbs/35_recipes.ipynb #685ab6b1
 _MIL  = dict(epochs=10, lr=1e-2, wd=.3, components=64)
 _SLOW = dict(lr=3e-3, dropout=.3)
-_DEEP = ('chowder', 'attention', 'gated-attention', 'dsmil', 'set-transformer') # with layers of their own
 
 def _mil_recipe(kind, fusion='none'):
     "The recipe of a pooling."
     from lympho.pooling import POOLINGS
-    deep = getattr(POOLINGS[kind], 'deep', kind in _DEEP)
     grid = {'pool':[{'k':1}, {'k':5}, {'k':20}]} if kind in ('top', 'top-bottom') else {}
     name, attributes = (f'mil-{kind}', []) if fusion=='none' else (f'mil-{kind}-{fusion}', _PAIR)
-    return _image(name, kind, 'mil', fusion, attributes, params=_MIL | (_SLOW if deep else {}), grid=grid)
+    return _image(name, kind, 'mil', fusion, attributes, params=_MIL | (_SLOW if POOLINGS[kind].deep else {}), grid=grid)
 
 # %% ../nbs/35_recipes.ipynb #30646fa5
 def _pooling_recipes():
