@@ -263,7 +263,8 @@ def _check_file(option, file, ours, root):
     if file.suffix!='.html' and _is_in_run(file): raise LymphoError(f'{file} would lie in the folder of a run', remedy)
     if not file.exists(): return
     is_input = option=='--submission' and file.resolve().is_relative_to(root)
-    if is_input or not file.read_bytes().startswith(ours): raise LymphoError(f'{file} is there, and would be lost', remedy)
+    if is_input or not file.read_bytes().startswith(ours):
+        raise LymphoError(f'{file} is there, and would be lost', remedy)
 
 def _check_out(cohort, files, ours):
     "Before any work: refuse places as `_check_file` does, and one that stands for two files."
@@ -395,7 +396,7 @@ def _bench_attention():
     for gate, gated in (('', False), ('gated ', True)):
         for name, ms in bench_attention(sizes, gated=gated).items(): yield f'{gate}attention, {name}', 'ms', ms
 
-# %% ../nbs/47_cli.ipynb #c3531b14
+# %% ../nbs/47_cli.ipynb #a7b49528
 def _bench_training(cohort, folder):
     "Images a second of end-to-end training and of the bare network, and what loading costs."
     from lympho.images import ImageStore

@@ -26,7 +26,7 @@ from .bags import Bags
 from .clinical import input_columns
 from .cohort import LABELS, Cohort
 from .core import LymphoError, rng, derive_seed
-from .encoders import STAGES, Encoder, feature_store, image_store
+from .encoders import STAGES, CellEncoder, feature_store, image_store
 from .images import Augment, Store
 
 # %% ../nbs/30_dataloaders.ipynb #02cc3bdc
@@ -325,7 +325,7 @@ def _loaders(bags, train, valid, scaler, bs, m, balanced, augment, seed, device)
 @dataclass(frozen=True)
 class CellSource:
     "What is read of a cell: features of a frozen encoder, or a crop."
-    encoder:str|Encoder|None='efficientnet_lite0' # see make_encoder; None: crops
+    encoder:str|CellEncoder|None='efficientnet_lite0' # see make_encoder; None: crops
     stages:tuple[int, ...]=STAGES # of the encoder
     crop:int=112 # side of the centre of an image, in pixels
 
@@ -362,7 +362,7 @@ def mil_dataloaders(
     cohort:Cohort, # its labelled patients are trained on
     valid:float|list[str]=.2, # share of the patients for validation, from both classes; or their identifiers
     crops:bool=False, # read crops of images; else features of a frozen encoder
-    encoder:str|Encoder|None=None, # of features, see make_encoder; None: EfficientNet-Lite0
+    encoder:str|CellEncoder|None=None, # of features, see make_encoder; None: EfficientNet-Lite0
     stages:tuple[int, ...]=STAGES, # of that encoder
     crop:int=112, # side of the centre of an image, in pixels
     attributes:tuple[str, ...]|None=None, # see input_columns; None: log_count and age, where patients have them
