@@ -281,7 +281,7 @@ def predict(
     cohort:Path, # folder of a cohort with patients to predict
     everyone:bool=False, # labelled patients too; else only those without a label
     prevalence:float|None=None, # share of tumoral patients where these come from; moves probabilities, not decisions
-    out:Path=Path('predictions.csv'), # table of patient, decision, probability, logit, predicted_class (1 above logit 0)
+    out:Path=Path('predictions.csv'), # where patient, decision, probability, logit, predicted_class are written
     submission:Path|None=None, # where the challenge's ID and LABEL are written; left out: nowhere
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     reference_year:int=REFERENCE_YEAR, # year at which ages are taken
@@ -312,7 +312,7 @@ def explain(
     run:Path, # folder of a recipe, as crossval or train makes it
     cohort:Path, # folder of the cohort with the patient
     patient:str|None=None, # identifier of the patient; must be given
-    out:Path|None=None, # the HTML file; left out: in the folder of the run, by the name of the cohort and of the patient
+    out:Path|None=None, # the HTML file; left out: in the folder of the run, by cohort and patient
     miss_rate:float|None=None, # target: share of tumoral patients with the decision reactive; left out: as in train
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     reference_year:int=REFERENCE_YEAR, # year at which ages are taken

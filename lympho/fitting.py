@@ -285,7 +285,7 @@ def held_out(self:FittedModel,
 # %% ../nbs/42_fitting.ipynb #834e3ac1
 _TRUSTED = frozenset([ # full names, no prefixes: besides what skops trusts, the types of our models and nothing else
     'lympho.clinical.BalancedXGB', 'lympho.clinical.CountThreshold', 'lympho.classifier.MILClassifier',
-    'lympho.pooled.LogitMean', 'lympho.pooled.BalancedMLP', 'lympho.pooled.LateFusion', 'lympho.pooled._image_columns',
+    'lympho.pooled.LogitMean', 'lympho.pooled.BalancedMLP', 'lympho.pooled.LateFusion', 'lympho.pooled.ImageColumns',
     'numpy.dtype', 'sklearn.neural_network._stochastic_optimizers.AdamOptimizer',
     'sklearn.neural_network._stochastic_optimizers.SGDOptimizer', 'sklearn.tree._tree.Tree', 'xgboost.core.Booster'])
 

@@ -122,8 +122,8 @@ def plot_pr(
     return ax
 
 # %% ../nbs/46_report.ipynb #27c1eaa1
-DISCLAIMER = ('For research. Not a medical device: it must not be used to diagnose, and its numbers hold for cohorts like this one '
-              'only.')
+DISCLAIMER = ('For research. Not a medical device: it must not be used to diagnose, and its numbers hold for cohorts '
+              'like this one only.')
 
 def _results(runs, run):
     "Sections on scores and curves."
@@ -151,9 +151,9 @@ def _calibration(decided):
     return Div(table, figure, cls='side')
 
 # %% ../nbs/46_report.ipynb #f8c3efeb
-_REFERRAL = ('Thresholds from inner folds for a target miss rate (conformal risk control, on average over calibration sets): tumoral '
-             'patients missed and referrals of reactive ones avoided, means over repeats; bound: 95% bound of the miss rate, as if '
-             'one threshold fixed before had been applied to each patient once.')
+_REFERRAL = ('Thresholds from inner folds for a target miss rate (conformal risk control, on average over calibration '
+             'sets): tumoral patients missed and referrals of reactive ones avoided, means over repeats; bound: 95% '
+             'bound of the miss rate, as if one threshold fixed before had been applied to each patient once.')
 
 def _referral(runs, inner):
     "Sections on calibration and referral of the first of `runs`, compared with the others."
@@ -195,8 +195,9 @@ def _cells(model, cohort, n=12):
         return cells_html(crops, [f'{s:+.2f}' for s in some.score], caption, kind)
     highest, lowest = ranked.drop_duplicates('patient',
                                              keep='last').tail(n)[::-1], ranked.drop_duplicates('patient').head(n)
-    return [P(f'Contributions ({interpretation.explanation.method}) to the logit of the model fitted on all patients, times the '
-              'number of cells in the bag; one cell a patient.'),
+    method = interpretation.explanation.method
+    return [P(f'Contributions ({method}) to the logit of the model fitted on all patients, times the number of cells '
+              'in the bag; one cell a patient.'),
             show(highest, 'Cells that raise the logit most.', 'raises'),
             show(lowest, 'Cells that lower it most.', 'lowers')]
 
@@ -219,7 +220,7 @@ def _made_with(run):
 def report(
     run:Run, # finished, with its cohort
     others:list[Run]=(), # on the same folds, the clinical baseline among them
-    inner:dict[str, pd.DataFrame]|None=None, # recipe -> inner predictions; None: calibration and referral are not assessed
+    inner:dict[str, pd.DataFrame]|None=None, # recipe -> inner predictions; None: no calibration, no referral
     model:FittedModel|None=None, # the recipe fitted on all, if it reads images; None: no cells, no invariance
 ) -> Page: # HTML that needs nothing else
     "The report of one run and others; a `LymphoError` where the cohort is another one."
@@ -373,16 +374,16 @@ def _explanation(interpretation, patient, attributes, n=8):
         crops = [interpretation.images(patient)[c] for c in some.cell[:n]]
         return cells_html(crops, [f'{c:+.3f}' for c in some.contribution[:n]], caption, kind)
     return [_logit_figure(parts, raising, lowering, attributes), H2('Cells'),
-            P(f'Each number is the contribution of a cell to the logit ({interpretation.explanation.method}); the {len(cells)} '
-              f'cells contribute {parts.cells:+.2f}.'),
+            P(f'Each number is the contribution of a cell to the logit ({interpretation.explanation.method}); '
+              f'the {len(cells)} cells contribute {parts.cells:+.2f}.'),
             show(raising, 'Those that raise the logit most.', 'raises'),
             show(lowering, 'Those that lower it most.', 'lowers')]
 
 # %% ../nbs/46_report.ipynb #4bd24dc8
-_TRAINED = ('The model was fitted on these very cells: its prediction is too confident. The prediction for a held-out patient, only '
-            'the cohort of training can give.')
-_INTERVALS = ('These intervals hold 95 of 100 predictions from other cells of the same patient, estimated by random halves of the bag; '
-              'they do not cover what another model would predict.')
+_TRAINED = ('The model was fitted on these very cells: its prediction is too confident. The prediction of a model that '
+            'held the patient out, only the cohort of training can give.')
+_INTERVALS = ('These intervals hold 95 of 100 predictions from other cells of the same patient, estimated by random '
+              'halves of the bag; they do not cover what another model would predict.')
 
 def _origin_facts(model):
     "Recipe, cohort, calibration run and versions."
@@ -407,7 +408,7 @@ def patient_page(
     facts = _prediction_facts(model, interval, model.run.predictions.logit[held], interpretation.labels[patient])
     figure = figure_html(plot_patient_logit(model.run, interval.logit, interval.low, interval.high, model.rule),
                          'The patient and the held-out patients of the calibration run.',
-                         'Logit of the patient above those of reactive and tumoral patients; the list above holds the numbers.')
+                         'Logit of the patient above those of both classes; the list above holds the numbers.')
     trained = [P(_TRAINED, cls='note')] if patient in model.trained_on(cohort) else []
     return page(f'lympho: patient {patient} of {cohort.name}', P(DISCLAIMER, cls='note'), *trained,
                 H2('Prediction'), facts_html(facts | _attribute_facts(who)), figure, P(_INTERVALS),

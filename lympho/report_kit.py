@@ -71,7 +71,8 @@ _CSS = '''
 :root { color-scheme: light dark; --line:#8886; --soft:#f4f4f4 } * { box-sizing: border-box }
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 0; background: #fff; color: #1b1b1b }
 @media (prefers-color-scheme: dark) { :root { --soft:#2a2a2a } body { background: #161616; color: #eee } }
-main { max-width: 74rem; margin: auto; padding: 1rem 1.25rem 3rem } h1, h2, h3 { line-height: 1.25; overflow-wrap: anywhere }
+main { max-width: 74rem; margin: auto; padding: 1rem 1.25rem 3rem }
+h1, h2, h3 { line-height: 1.25; overflow-wrap: anywhere }
 h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line) }
 .note { border-left: 4px solid #D55E00; padding: .3rem .9rem; background: var(--soft) } .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-size: .95rem; font-variant-numeric: tabular-nums }
@@ -83,8 +84,10 @@ dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .
 
 # %% ../nbs/44_report_kit.ipynb #b917dec6
 _CSS += '''
-figure { margin: 1.2rem 0; overflow-x: auto } img { max-width: max(100%, 21rem); height: auto; background: #fff; border-radius: 4px }
-.side { display: flex; flex-wrap: wrap; gap: 0 2.5rem; align-items: flex-start } .side > * { flex: 1 1 21rem; min-width: 0 }
+figure { margin: 1.2rem 0; overflow-x: auto }
+img { max-width: max(100%, 21rem); height: auto; background: #fff; border-radius: 4px }
+.side { display: flex; flex-wrap: wrap; gap: 0 2.5rem; align-items: flex-start }
+.side > * { flex: 1 1 21rem; min-width: 0 }
 .cells { display: flex; flex-wrap: wrap; gap: .7rem; padding: 0; margin: .4rem 0 1.4rem; list-style: none }
 .cells figure { margin: 0; text-align: center } .cells img { display: block; width: 7rem }
 .cells figcaption { font-style: normal; font-size: .9rem; margin: .15rem 0 0; font-variant-numeric: tabular-nums }

@@ -27,10 +27,11 @@ def protocol(
 ) -> str: # two sentences
     "How the numbers of `run` came about, in words."
     f, c = run.info['folds'], run.info['cohort']
-    return (f"{c['patients']} labelled patients ({c['tumoral']} tumoral) of the cohort {c['name']}: {f['repeats']} repeats of "
-            f"{f['folds']} stratified folds by patient, what is tuned is tuned on {f['inner']} inner folds, seed {f['seed']}, "
-            f"folds {f['digest']}. Predicted class at logit 0, classes weighted equally; scores are means over repeats with 95% "
-            "intervals (BCa) from 2,000 bootstrap samples of patients.")
+    return (f"{c['patients']} labelled patients ({c['tumoral']} tumoral) of the cohort {c['name']}: "
+            f"{f['repeats']} repeats of {f['folds']} stratified folds by patient, what is tuned is tuned on "
+            f"{f['inner']} inner folds, seed {f['seed']}, folds {f['digest']}. Predicted class at logit 0, "
+            "classes weighted equally; scores are means over repeats with 95% intervals (BCa) from 2,000 "
+            "bootstrap samples of patients.")
 
 # %% ../nbs/45_report_statistics.ipynb #a71fb49a
 def _subgroups(patients, age):
@@ -72,7 +73,7 @@ def _shortcut_row(x, y, logit):
 def shortcuts(
     run:Run, # finished
     cohort:Cohort, # on which it was made
-) -> pd.DataFrame: # bag size, order: AUC alone, Spearman inside the classes (mean of both), smaller p of the two, times two
+) -> pd.DataFrame: # a row a shortcut: AUC alone, Spearman's correlation inside the classes, its p
     "What is not biology, and whether the logit is correlated with it."
     c = cohort.labelled
     logit = run.predictions.groupby('patient').logit.mean().loc[c.patients.patient].to_numpy()
@@ -99,7 +100,7 @@ def invariance(
     model:FittedModel, # an image recipe
     cohort:Cohort, # labelled or not
     seed:int=0, # of the cells that are left out
-) -> pd.DataFrame: # a row a change: largest and mean change of the logit, share of patients whose predicted class changes
+) -> pd.DataFrame: # a row a change: largest and mean change of the logit, share with another class
     "How far the logit moves under changes that should not matter; a `LymphoError` for a recipe without images."
     if not model.recipe.encoder: raise LymphoError(f'{model.recipe.name} reads no images', 'name an image recipe')
     bags, patients = model.open(cohort)
@@ -170,7 +171,7 @@ def model_card(
     return {'recipe':f'{r.name}: {r.description}', 'images':_images_card(r), 'fusion':fusion,
             'fixed':_listed(f'{k} {v}' for k, v in r.params.items()), 'tuned on inner folds':_listed(grid, '; '),
             'intended use':'research on whom to refer to flow cytometry',
-            'not for':'diagnosis, children, cells other than lymphocytes, scanners or stains unlike those of the cohort'}
+            'not for':'diagnosis, children, cells other than lymphocytes, other scanners or stains'}
 
 # %% ../nbs/45_report_statistics.ipynb #51bb2f00
 def _range(values, digits, unit):
