@@ -25,7 +25,8 @@ from .report import patient_page
 from .synthetic import default_cohort, synth_cohort
 
 # %% ../nbs/48_all.ipynb #467e92eb
-_all_ = ['Cohort', 'check_cohort', 'LymphoError', 'Run', 'crossval', 'leaderboard', 'mil_dataloaders', 'FittedModel', 'fit',
+_all_ = ['Cohort', 'check_cohort', 'LymphoError', 'Run', 'crossval', 'leaderboard', 'mil_dataloaders', 'FittedModel',
+         'fit',
          'load_model', 'MILInterpretation', 'explain', 'load_learner', 'mil_learner', 'compare', 'evaluate', 'FUSIONS',
          'POOLINGS', 'make_pooling', 'ENCODERS', 'make_encoder', 'RECIPES', 'Recipe', 'find_recipe', 'recipe_catalogue',
          'patient_page', 'default_cohort', 'synth_cohort']

@@ -51,7 +51,7 @@ def _network_contributions(model, e, offsets):
     if pool.width is None: return pool.contributions(e, offsets, check=False)
     if not pool.exact: return integrated_gradients(lambda v, o: head(pool(v, o, check=False)).squeeze(1), e, offsets)
     bags = Segments(offsets, len(e))
-    return pool.contributions(e, offsets, check=False) @ head.weight[0] + head.bias/bags.spread(bags.size)
+    return pool.contributions(e, offsets, check=False) @ head.weight[0] + head.bias/bags.broadcast(bags.size)
 
 @patch
 def contributions(self:MILModel,
@@ -465,7 +465,7 @@ def faithfulness(
     seed:int=0, # of the random order
     repeats:int=5, # random orders, averaged
 ) -> pd.DataFrame: # patient, order, removed (share of the bag), logit
-    "The logit while cells are removed, in three orders; `LymphoError` as for explain, and for a step or repeat below 1."
+    "The logit while cells are removed, in three orders; `LymphoError` as for explain, and for steps or repeats of 0."
     if min(steps, repeats) < 1: raise LymphoError(f'steps={steps}, repeats={repeats}', 'give whole numbers above 0')
     explainer, bags, predictions = _prepare(model, cohort, patients)
     with one_thread(): return _deletion_curves(explainer, bags, predictions.patient, steps, seed, repeats)

@@ -328,10 +328,10 @@ class Explainer:
 
     def logits(self, e, masks, i): return self.link.fuse(self.masked_logits(e, masks, i), i)
 
-    def leave_one_out(self, e, i, link=IdentityLink()):
+    def leave_one_out(self, e, i, link=None):
         "What the image logit, or what `link` makes of it, loses without each cell."
         masks = np.r_[np.ones((1, len(e)), bool), ~np.eye(len(e), dtype=bool)]
-        z = link.fuse(self.masked_logits(e, masks, i), i)
+        z = (link or IdentityLink()).fuse(self.masked_logits(e, masks, i), i)
         return z[0] - z[1:]
 
 # %% ../nbs/24_pooled.ipynb #10ed7503

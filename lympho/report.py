@@ -188,7 +188,7 @@ def _ranked_cells(explanation):
 
 def _cells(model, cohort, n=12):
     "Sections on the cells that move the logit most, at most one a patient."
-    interpretation = MILInterpretation.from_fitted(model, cohort)
+    interpretation = MILInterpretation.from_model(model, cohort)
     ranked = _ranked_cells(interpretation.explanation)
     def show(some, caption, kind):
         crops = [interpretation.images(r.patient)[r.cell] for r in some.itertuples()]
@@ -402,7 +402,7 @@ def patient_page(
     """What is predicted of one patient, and why; a `LymphoError` for a recipe without images, or a model without
     calibration."""
     if model.run is None: raise LymphoError('the model is not calibrated', 'fit it with a miss rate above 0')
-    interpretation = MILInterpretation.from_fitted(model, cohort, [patient])
+    interpretation = MILInterpretation.from_model(model, cohort, [patient])
     interval, who = cell_interval(model, cohort, [patient]).iloc[0], patient_rows(cohort.patients, [patient]).iloc[0]
     held = model.run.predictions.patient==patient if model.run.has_held_out(cohort, patient) else []
     facts = _prediction_facts(model, interval, model.run.predictions.logit[held], interpretation.labels[patient])
