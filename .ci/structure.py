@@ -145,7 +145,8 @@ class Module:
         self.comments = {t.start[0] for t in comments}
         self.alone = {t.start[0] for t in comments if t.line.lstrip().startswith("#") and not t.string.startswith("# %%")}
         values = [n.value for n in self.tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"]
-        self.names = set(ast.literal_eval(values[0])) if values else set()
+        imported = {a.asname or a.name for n in self.tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
+        self.names = set(ast.literal_eval(values[0])) - imported if values else set()  # its own, not those that it hands on
         self.commands, self.called = set(), set()  # what a decorator may have registered by name; methods that no base class calls
         self.public = list(self._public())
 

@@ -68,11 +68,18 @@ class FusionLink:
         attributes:Tensor, # (patients, inputs) scaled
     ): self.fusion, self.attributes = fusion, attributes
 
-    def fuse(self, image_logit, i):
+    def fuse(self,
+        image_logit, # a number or (m,)
+        i, # number of the patient in the rows of the explainer
+    ): # the logit, of the shape of image_logit
+        "The logit of an image logit."
         z = torch.as_tensor(image_logit)
         return self.fusion(z, self.attributes[i].expand(len(z), -1)).numpy()
 
-    def split(self, image_logit, i):
+    def split(self,
+        image_logit, # a number or (m,)
+        i, # number of the patient in the rows of the explainer
+    ): # slope of the image logit, clinical part, prior: they make the logit
         "Slope, clinical part and prior of patient `i`."
         x, step = self.attributes[[i]], image_logit if abs(image_logit) > 1e-4 else 1e-4
         def at(z): return torch.tensor([float(z)]).double()
@@ -92,19 +99,35 @@ class NetworkExplainer(Explainer):
         self.method = 'exact' if self.net.pooling.exact else 'integrated gradients'
         self.link = FusionLink(self.net.fusion, torch.as_tensor(np.asarray(attributes)).double())
 
-    def embed(self, cells):
+    def embed(self,
+        cells, # (n, ...) of one bag, as the recipe reads them
+    ): # (n, d) float64
+        "Embeddings of the cells of a bag."
         with torch.no_grad(): e = [self.net.embed(c.to(self.device)).cpu() for c in cells.split(512)]
         return torch.cat(e).double().numpy()
 
-    def contributions(self, e, i):
+    def contributions(self,
+        e, # (n, d) embeddings of the cells of a bag
+        i, # number of the patient in the rows of the explainer
+    ): # of cells, attributes and prior to the image logit
+        "Parts of the image logit."
         offsets = torch.tensor([0, len(e)])
         return Contributions(_network_contributions(self.net, torch.as_tensor(e), offsets).numpy())
 
-    def single_cell_logits(self, e, i): return self.masked_logits(e, np.eye(len(e), dtype=bool), i)
+    def single_cell_logits(self,
+        e, # (n, d) embeddings of the cells of a bag
+        i, # number of the patient in the rows of the explainer
+    ): # (n,) image logits of each cell alone
+        "The image logit of each cell alone."
+        return self.masked_logits(e, np.eye(len(e), dtype=bool), i)
 
 # %% ../nbs/43_interpret.ipynb #ff2cf262
 @patch
-def masked_logits(self:NetworkExplainer, e, masks, i):
+def masked_logits(self:NetworkExplainer,
+    e, # (n, d) embeddings of the cells of a bag
+    masks, # (m, n) bool, which cells take part in each row
+    i, # number of the patient in the rows of the explainer
+): # (m,) image logits
     "Image logit of each row of `masks`: which of the embeddings take part."
     net, e, masks = self.net, torch.as_tensor(e), torch.as_tensor(masks)
     values, out = net.head(e).squeeze(1) if net.first else e, np.zeros(len(masks))
@@ -166,14 +189,14 @@ def _paths(cells):
 def _prepare(model, cohort, patients):
     "The explainer, the cells, and the predictions of `patients`: one identifier, several, or None for all."
     if not model.recipe.encoder:
-        raise LymphoError(f'recipe {model.recipe.name} looks at no images', 'explain a pooled, late or mil recipe')
+        raise LymphoError(f'recipe {model.recipe.name} reads no images', 'explain a pooled, late or mil recipe')
     bags, rows = model.open(cohort, [patients] if isinstance(patients, str) else patients)
     with one_thread(): explainer = make_explainer(model.estimator, model.table(bags, rows))
     return explainer, bags, model.predict_bags(bags, rows)
 
 # %% ../nbs/43_interpret.ipynb #8f84b5d2
 def explain(
-    model:FittedModel, # of a recipe that looks at images
+    model:FittedModel, # of a recipe that reads images
     cohort:Cohort, # of any patients
     patients:str|list[str]|None=None, # one of them or some; None: all
 ) -> Explanation: # of these patients, in this order
@@ -192,7 +215,7 @@ def explain(self:FittedModel,
 
 # %% ../nbs/43_interpret.ipynb #a8202368
 def leave_one_out(
-    model:FittedModel, # of a recipe that looks at images
+    model:FittedModel, # of a recipe that reads images
     cohort:Cohort, # of any patients
     patients:str|list[str]|None=None, # one of them or some; None: all
 ) -> Explanation: # as explain, with another contribution
@@ -212,7 +235,7 @@ def _deviations(explainer, e, i, resamples, r):
 
 # %% ../nbs/43_interpret.ipynb #ed45b351
 def cell_interval(
-    model:FittedModel, # of a recipe that looks at images
+    model:FittedModel, # of a recipe that reads images
     cohort:Cohort, # of any patients
     patients:str|list[str]|None=None, # one of them or some; None: all
     resamples:int=500, # halves of a bag
@@ -271,7 +294,7 @@ class MILInterpretation:
 
     @classmethod
     def from_model(cls,
-        model:FittedModel, # of a recipe that looks at images
+        model:FittedModel, # of a recipe that reads images
         cohort:Cohort, # of any patients
         patients:str|list[str]|None=None, # one of them or some; None: all
     ) -> 'MILInterpretation': # with the images of the cohort
@@ -458,7 +481,7 @@ def _deletion_curves(explainer, bags, patients, steps=10, seed=0, repeats=5):
 
 # %% ../nbs/43_interpret.ipynb #6a7bed3c
 def faithfulness(
-    model:FittedModel, # of a recipe that looks at images
+    model:FittedModel, # of a recipe that reads images
     cohort:Cohort, # of any patients
     patients:str|list[str]|None=None, # one of them or some; None: all
     steps:int=10, # the bag is cut in so many shares; one of them always stays

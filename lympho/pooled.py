@@ -134,7 +134,11 @@ class ImageColumns(TransformerMixin, BaseEstimator):
         columns = bag_columns(self.blocks_)
         return columns if self.block is None else columns[columns.block==self.block]
 
-    def transform(self, X): return X[self.layout.name].to_numpy()
+    def transform(self,
+        X, # the table of add_image_features
+    ): # (patients, columns) array
+        "Take the image columns."
+        return X[self.layout.name].to_numpy()
 
 # %% ../nbs/24_pooled.ipynb #979b0a8f
 class BalancedMLP(MLPClassifier):
@@ -306,8 +310,18 @@ def logit_parts(
 # %% ../nbs/24_pooled.ipynb #46610d56
 class IdentityLink:
     "No fusion: the image logit is the logit."
-    def fuse(self, image_logit, i): return image_logit
-    def split(self, image_logit, i): return 1., 0., 0.
+    def fuse(self,
+        image_logit, # a number or (m,)
+        i, # number of the patient in the rows of the explainer
+    ): # the logit, of the shape of image_logit
+        "The logit of an image logit."
+        return image_logit
+    def split(self,
+        image_logit, # a number or (m,)
+        i, # number of the patient in the rows of the explainer
+    ): # slope of the image logit, clinical part, prior: they make the logit
+        "Slope, clinical part and prior."
+        return 1., 0., 0.
 
 class Contributions(NamedTuple):
     "Parts of an image logit; they sum to it, or the explainer's method says that they may not."
@@ -322,13 +336,32 @@ class Explainer:
     method = 'exact' # how contributions are computed; or 'integrated gradients' or 'leave-one-out'
     link = IdentityLink() # from the image logit to the logit
 
-    def embed(self, cells): return cells.double().numpy()
+    def embed(self,
+        cells, # (n, ...) of one bag, as the recipe reads them
+    ): # (n, d) float64
+        "Embeddings of the cells of a bag."
+        return cells.double().numpy()
 
-    def image_logit(self, e, i): return self.masked_logits(e, np.ones((1, len(e)), bool), i)[0]
+    def image_logit(self,
+        e, # (n, d) embeddings of the cells of a bag
+        i, # number of the patient in the rows of the explainer
+    ): # the image logit of the whole bag
+        "The image logit of a bag."
+        return self.masked_logits(e, np.ones((1, len(e)), bool), i)[0]
 
-    def logits(self, e, masks, i): return self.link.fuse(self.masked_logits(e, masks, i), i)
+    def logits(self,
+        e, # (n, d) embeddings of the cells of a bag
+        masks, # (m, n) bool, which cells take part in each row
+        i, # number of the patient in the rows of the explainer
+    ): # (m,) logits, after the fusion
+        "Logits of parts of a bag."
+        return self.link.fuse(self.masked_logits(e, masks, i), i)
 
-    def leave_one_out(self, e, i, link=None):
+    def leave_one_out(self,
+        e, # (n, d) embeddings of the cells of a bag
+        i, # number of the patient in the rows of the explainer
+        link=None, # from the image logit to the logit; None: the image logit itself
+    ): # (n,) what is lost without each cell
         "What the image logit, or what `link` makes of it, loses without each cell."
         masks = np.r_[np.ones((1, len(e)), bool), ~np.eye(len(e), dtype=bool)]
         z = (link or IdentityLink()).fuse(self.masked_logits(e, masks, i), i)
@@ -366,7 +399,11 @@ class PooledExplainer(Explainer):
 
 # %% ../nbs/24_pooled.ipynb #3a963384
 @patch
-def embed(self:PooledExplainer, cells): return cells[:, self.features].double().numpy()
+def embed(self:PooledExplainer,
+    cells, # (n, ...) of one bag, as the recipe reads them
+): # (n, d) float64
+    "Embeddings of the cells of a bag."
+    return cells[:, self.features].double().numpy()
 
 @patch
 def _logits(self:PooledExplainer, pooled, attributes):
@@ -379,7 +416,11 @@ def _columns(self:PooledExplainer, means_and_sds):
     return means_and_sds[:, self.feature + ~self.is_mean*(means_and_sds.shape[1]//2)]
 
 @patch
-def masked_logits(self:PooledExplainer, e, masks, i):
+def masked_logits(self:PooledExplainer,
+    e, # (n, d) embeddings of the cells of a bag
+    masks, # (m, n) bool, which cells take part in each row
+    i, # number of the patient in the rows of the explainer
+): # (m,) image logits
     "Logit of each row of `masks`: which of the cells take part."
     pooled = self._columns(masked_statistics(e, masks))
     pooled[~masks.any(1)], pooled[masks.all(1)] = self.average[:pooled.shape[1]], self.pooled[i]
@@ -387,7 +428,10 @@ def masked_logits(self:PooledExplainer, e, masks, i):
 
 # %% ../nbs/24_pooled.ipynb #80c6d867
 @patch
-def contributions(self:PooledExplainer, e, i):
+def contributions(self:PooledExplainer,
+    e, # (n, d) embeddings of the cells of a bag
+    i, # number of the patient in the rows of the explainer
+): # of cells, attributes and prior to the image logit
     "Parts of the logit; exact where the classifier is linear."
     n, attributes = self.pooled.shape[1], self.attributes[i]
     if self.weights is None:
@@ -406,7 +450,10 @@ def _shares(e):
     return pool.contributions(torch.as_tensor(e), torch.tensor([0, len(e)])).numpy()
 
 @patch
-def single_cell_logits(self:PooledExplainer, e, i):
+def single_cell_logits(self:PooledExplainer,
+    e, # (n, d) embeddings of the cells of a bag
+    i, # number of the patient in the rows of the explainer
+): # (n,) image logits of each cell alone
     "Logit of each cell alone, with the SDs of its bag."
     pooled = np.where(self.is_mean, e[:, self.feature], self.pooled[i])
     return self._logits(pooled, self.attributes[i])
@@ -426,13 +473,25 @@ class LogitMeanExplainer(Explainer):
 
     def _each(self, e): return ((w, x, e[:, x.features]) for w, x in zip(self.weights, self.explainers))
 
-    def masked_logits(self, e, masks, i):
+    def masked_logits(self,
+        e, # (n, d) embeddings of the cells of a bag
+        masks, # (m, n) bool, which cells take part in each row
+        i, # number of the patient in the rows of the explainer
+    ): # (m,) image logits
+        "Image logits of parts of a bag."
         return sum(w*x.masked_logits(f, masks, i) for w, x, f in self._each(e)) + self.prior
 
-    def single_cell_logits(self, e, i):
+    def single_cell_logits(self,
+        e, # (n, d) embeddings of the cells of a bag
+        i, # number of the patient in the rows of the explainer
+    ): # (n,) image logits of each cell alone
+        "The image logit of each cell alone."
         return sum(w*x.single_cell_logits(f, i) for w, x, f in self._each(e)) + self.prior
 
-    def contributions(self, e, i):
+    def contributions(self,
+        e, # (n, d) embeddings of the cells of a bag
+        i, # number of the patient in the rows of the explainer
+    ): # of cells, attributes and prior to the image logit
         "Parts of the mean logit."
         each = [[w*part for part in x.contributions(f, i)] for w, x, f in self._each(e)]
         cells, clinical, prior = map(sum, zip(*each))
@@ -450,6 +509,16 @@ class LateFusionLink:
         self.slope, self.prior = weights[0], logistic.intercept_[0] - weights[0]*scale.mean_[0]
         self.clinical = (model.columns_.transform(rows) - scale.mean_[1:]) @ weights[1:]
 
-    def fuse(self, image_logit, i): return self.slope*image_logit + self.clinical[i] + self.prior
+    def fuse(self,
+        image_logit, # a number or (m,)
+        i, # number of the patient in the rows of the explainer
+    ): # the logit, of the shape of image_logit
+        "The logit of an image logit."
+        return self.slope*image_logit + self.clinical[i] + self.prior
 
-    def split(self, image_logit, i): return self.slope, self.clinical[i], self.prior
+    def split(self,
+        image_logit, # a number or (m,)
+        i, # number of the patient in the rows of the explainer
+    ): # slope of the image logit, clinical part, prior: they make the logit
+        "Slope, clinical part and prior."
+        return self.slope, self.clinical[i], self.prior
