@@ -11,6 +11,7 @@ __all__ = ['FusionLink', 'NetworkExplainer', 'make_explainer', 'Explanation', 'e
 from collections.abc import Callable
 from dataclasses import dataclass
 
+# %% ../nbs/43_interpret.ipynb #ab46db37
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+# %% ../nbs/43_interpret.ipynb #7ec0a41e
 from .bags import Bags
 from .dataloaders import show_strips
 from .cohort import LABELS, Cohort
@@ -106,20 +108,24 @@ class NetworkExplainer(Explainer):
         with torch.no_grad(): e = [self.net.embed(c.to(self.device)).cpu() for c in cells.split(512)]
         return torch.cat(e).double().numpy()
 
-    def contributions(self,
-        e, # (n, d) embeddings of the cells of a bag
-        i, # number of the patient in the rows of the explainer
-    ): # of cells, attributes and prior to the image logit
-        "Parts of the image logit."
-        offsets = torch.tensor([0, len(e)])
-        return Contributions(_network_contributions(self.net, torch.as_tensor(e), offsets).numpy())
+# %% ../nbs/43_interpret.ipynb #9f7e2f7a
+@patch
+def contributions(self:NetworkExplainer,
+    e, # (n, d) embeddings of the cells of a bag
+    i, # number of the patient in the rows of the explainer
+): # of cells, attributes and prior to the image logit
+    "Parts of the image logit."
+    offsets = torch.tensor([0, len(e)])
+    return Contributions(_network_contributions(self.net, torch.as_tensor(e), offsets).numpy())
 
-    def single_cell_logits(self,
-        e, # (n, d) embeddings of the cells of a bag
-        i, # number of the patient in the rows of the explainer
-    ): # (n,) image logits of each cell alone
-        "The image logit of each cell alone."
-        return self.masked_logits(e, np.eye(len(e), dtype=bool), i)
+# %% ../nbs/43_interpret.ipynb #3b5bb743
+@patch
+def single_cell_logits(self:NetworkExplainer,
+    e, # (n, d) embeddings of the cells of a bag
+    i, # number of the patient in the rows of the explainer
+): # (n,) image logits of each cell alone
+    "The image logit of each cell alone."
+    return self.masked_logits(e, np.eye(len(e), dtype=bool), i)
 
 # %% ../nbs/43_interpret.ipynb #ff2cf262
 @patch

@@ -134,11 +134,13 @@ class ImageColumns(TransformerMixin, BaseEstimator):
         columns = bag_columns(self.blocks_)
         return columns if self.block is None else columns[columns.block==self.block]
 
-    def transform(self,
-        X, # the table of add_image_features
-    ): # (patients, columns) array
-        "Take the image columns."
-        return X[self.layout.name].to_numpy()
+# %% ../nbs/24_pooled.ipynb #224a04df
+@patch
+def transform(self:ImageColumns,
+    X, # the table of add_image_features
+): # (patients, columns) array
+    "Take the image columns."
+    return X[self.layout.name].to_numpy()
 
 # %% ../nbs/24_pooled.ipynb #979b0a8f
 class BalancedMLP(MLPClassifier):
@@ -342,30 +344,36 @@ class Explainer:
         "Embeddings of the cells of a bag."
         return cells.double().numpy()
 
-    def image_logit(self,
-        e, # (n, d) embeddings of the cells of a bag
-        i, # number of the patient in the rows of the explainer
-    ): # the image logit of the whole bag
-        "The image logit of a bag."
-        return self.masked_logits(e, np.ones((1, len(e)), bool), i)[0]
+# %% ../nbs/24_pooled.ipynb #02ac0d03
+@patch
+def image_logit(self:Explainer,
+    e, # (n, d) embeddings of the cells of a bag
+    i, # number of the patient in the rows of the explainer
+): # the image logit of the whole bag
+    "The image logit of a bag."
+    return self.masked_logits(e, np.ones((1, len(e)), bool), i)[0]
 
-    def logits(self,
-        e, # (n, d) embeddings of the cells of a bag
-        masks, # (m, n) bool, which cells take part in each row
-        i, # number of the patient in the rows of the explainer
-    ): # (m,) logits, after the fusion
-        "Logits of parts of a bag."
-        return self.link.fuse(self.masked_logits(e, masks, i), i)
+# %% ../nbs/24_pooled.ipynb #55efcab2
+@patch
+def logits(self:Explainer,
+    e, # (n, d) embeddings of the cells of a bag
+    masks, # (m, n) bool, which cells take part in each row
+    i, # number of the patient in the rows of the explainer
+): # (m,) logits, after the fusion
+    "Logits of parts of a bag."
+    return self.link.fuse(self.masked_logits(e, masks, i), i)
 
-    def leave_one_out(self,
-        e, # (n, d) embeddings of the cells of a bag
-        i, # number of the patient in the rows of the explainer
-        link=None, # from the image logit to the logit; None: the image logit itself
-    ): # (n,) what is lost without each cell
-        "What the image logit, or what `link` makes of it, loses without each cell."
-        masks = np.r_[np.ones((1, len(e)), bool), ~np.eye(len(e), dtype=bool)]
-        z = (link or IdentityLink()).fuse(self.masked_logits(e, masks, i), i)
-        return z[0] - z[1:]
+# %% ../nbs/24_pooled.ipynb #7380e874
+@patch
+def leave_one_out(self:Explainer,
+    e, # (n, d) embeddings of the cells of a bag
+    i, # number of the patient in the rows of the explainer
+    link=None, # from the image logit to the logit; None: the image logit itself
+): # (n,) what is lost without each cell
+    "What the image logit, or what `link` makes of it, loses without each cell."
+    masks = np.r_[np.ones((1, len(e)), bool), ~np.eye(len(e), dtype=bool)]
+    z = (link or IdentityLink()).fuse(self.masked_logits(e, masks, i), i)
+    return z[0] - z[1:]
 
 # %% ../nbs/24_pooled.ipynb #10ed7503
 def masked_statistics(
@@ -405,16 +413,19 @@ def embed(self:PooledExplainer,
     "Embeddings of the cells of a bag."
     return cells[:, self.features].double().numpy()
 
+# %% ../nbs/24_pooled.ipynb #0dce4999
 @patch
 def _logits(self:PooledExplainer, pooled, attributes):
     rows = np.c_[pooled, np.tile(attributes, (len(pooled), 1))]
     return decision_logit(self.classifier, rows).astype(float)
 
+# %% ../nbs/24_pooled.ipynb #3fe38d6b
 @patch
 def _columns(self:PooledExplainer, means_and_sds):
     "The columns that the classifier reads, of those of all means and then all SDs."
     return means_and_sds[:, self.feature + ~self.is_mean*(means_and_sds.shape[1]//2)]
 
+# %% ../nbs/24_pooled.ipynb #81d34254
 @patch
 def masked_logits(self:PooledExplainer,
     e, # (n, d) embeddings of the cells of a bag
@@ -441,6 +452,7 @@ def contributions(self:PooledExplainer,
     shares = self._columns(_shares(e)) - self.average[:n]/len(e)
     return Contributions(shares @ self.weights[:n], (attributes - self.average[n:]) @ self.weights[n:], self.prior)
 
+# %% ../nbs/24_pooled.ipynb #6352d859
 def _shares(e):
     "What each cell contributes to the means, then to the SDs, of its bag."
     import torch
@@ -449,6 +461,7 @@ def _shares(e):
     pool = make_pooling('statistics', d=e.shape[1])
     return pool.contributions(torch.as_tensor(e), torch.tensor([0, len(e)])).numpy()
 
+# %% ../nbs/24_pooled.ipynb #7c6e4c7e
 @patch
 def single_cell_logits(self:PooledExplainer,
     e, # (n, d) embeddings of the cells of a bag
@@ -473,29 +486,35 @@ class LogitMeanExplainer(Explainer):
 
     def _each(self, e): return ((w, x, e[:, x.features]) for w, x in zip(self.weights, self.explainers))
 
-    def masked_logits(self,
-        e, # (n, d) embeddings of the cells of a bag
-        masks, # (m, n) bool, which cells take part in each row
-        i, # number of the patient in the rows of the explainer
-    ): # (m,) image logits
-        "Image logits of parts of a bag."
-        return sum(w*x.masked_logits(f, masks, i) for w, x, f in self._each(e)) + self.prior
+# %% ../nbs/24_pooled.ipynb #712ad1ac
+@patch
+def masked_logits(self:LogitMeanExplainer,
+    e, # (n, d) embeddings of the cells of a bag
+    masks, # (m, n) bool, which cells take part in each row
+    i, # number of the patient in the rows of the explainer
+): # (m,) image logits
+    "Image logits of parts of a bag."
+    return sum(w*x.masked_logits(f, masks, i) for w, x, f in self._each(e)) + self.prior
 
-    def single_cell_logits(self,
-        e, # (n, d) embeddings of the cells of a bag
-        i, # number of the patient in the rows of the explainer
-    ): # (n,) image logits of each cell alone
-        "The image logit of each cell alone."
-        return sum(w*x.single_cell_logits(f, i) for w, x, f in self._each(e)) + self.prior
+# %% ../nbs/24_pooled.ipynb #5e0a770c
+@patch
+def single_cell_logits(self:LogitMeanExplainer,
+    e, # (n, d) embeddings of the cells of a bag
+    i, # number of the patient in the rows of the explainer
+): # (n,) image logits of each cell alone
+    "The image logit of each cell alone."
+    return sum(w*x.single_cell_logits(f, i) for w, x, f in self._each(e)) + self.prior
 
-    def contributions(self,
-        e, # (n, d) embeddings of the cells of a bag
-        i, # number of the patient in the rows of the explainer
-    ): # of cells, attributes and prior to the image logit
-        "Parts of the mean logit."
-        each = [[w*part for part in x.contributions(f, i)] for w, x, f in self._each(e)]
-        cells, clinical, prior = map(sum, zip(*each))
-        return Contributions(cells, clinical, prior + self.prior)
+# %% ../nbs/24_pooled.ipynb #b1d4da23
+@patch
+def contributions(self:LogitMeanExplainer,
+    e, # (n, d) embeddings of the cells of a bag
+    i, # number of the patient in the rows of the explainer
+): # of cells, attributes and prior to the image logit
+    "Parts of the mean logit."
+    each = [[w*part for part in x.contributions(f, i)] for w, x, f in self._each(e)]
+    cells, clinical, prior = map(sum, zip(*each))
+    return Contributions(cells, clinical, prior + self.prior)
 
 # %% ../nbs/24_pooled.ipynb #75b6088e
 class LateFusionLink:

@@ -193,13 +193,13 @@ def _cells(model, cohort, n=12):
     def show(some, caption, kind):
         crops = [interpretation.images(r.patient)[r.cell] for r in some.itertuples()]
         return cells_html(crops, [f'{s:+.2f}' for s in some.score], caption, kind)
-    highest, lowest = ranked.drop_duplicates('patient',
-                                             keep='last').tail(n)[::-1], ranked.drop_duplicates('patient').head(n)
+    raising = ranked[ranked.score > 0].drop_duplicates('patient', keep='last').tail(n)[::-1]
+    lowering = ranked[ranked.score < 0].drop_duplicates('patient').head(n)
     method = interpretation.explanation.method
     return [P(f'Contributions ({method}) to the logit of the model fitted on all patients, times the number of cells '
               'in the bag; one cell a patient.'),
-            show(highest, 'Cells that raise the logit most.', 'raises'),
-            show(lowest, 'Cells that lower it most.', 'lowers')]
+            show(raising, 'Cells that raise the logit most.', 'raises'),
+            show(lowering, 'Cells that lower it most.', 'lowers')]
 
 # %% ../nbs/46_report.ipynb #fbf1bf35
 def _cohort(cohort):
