@@ -51,7 +51,7 @@ export: $(READY) ## write lympho/*.py from the notebooks, and clean these
 	@$(BIN)/nbdev_clean && $(BIN)/nbdev_export
 
 readme: $(READY) ## write README.md and nbs/nbdev.yml from nbs/index.ipynb and settings.ini
-	@$(BIN)/python .ci/readme.py
+	@$(BIN)/python .ci/pages.py
 
 refresh: $(READY) ## run NB=nbs/x.ipynb and store its outputs; FLAGS='data' runs the flagged cells too
 	@$(ONE) $(BIN)/python .ci/refresh.py --flags '$(FLAGS)' $(or $(NB),$(error name the notebooks: make refresh NB=nbs/x.ipynb))

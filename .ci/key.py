@@ -1,4 +1,4 @@
-"Print what names the environment this checkout needs: digests of the place and of what is installed, and the interpreter."
+"Print what names the environment that is needed: digests of the place and of what is installed, and the interpreter."
 import hashlib
 import os
 import sys

@@ -1,282 +1,176 @@
 "Checks that read notebooks, modules and files without running them; each yields one line a problem."
 import ast
+import io
 import re
+import statistics
 import sys
 import tokenize
+from configparser import ConfigParser
 from importlib.metadata import distribution
 
-import yaml
 from packaging.requirements import Requirement
-from repo import EXPORT, FLAGS, Repo
+from repo import EXPORT, FLAGS, Notebook, Repo
 
-LONG, TOO_LONG, MEGABYTE = 25, 45, 2**20
-DIRECTIVES = EXPORT | FLAGS | {"hide", "default_exp", "echo", "output", "label", "fig-cap", "fig-alt", "code-fold", "warning",
-                               "layout-ncol", "tbl-cap", "column"}
-DATA = {".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".h5", ".hdf5", ".npy", ".npz", ".pt", ".pth", ".ckpt", ".pkl", ".pickle",
-        ".joblib", ".safetensors", ".onnx", ".parquet", ".feather", ".zip", ".gz", ".tar", ".bin", ".sqlite", ".db"}
-MACHINE = re.compile(r"(?<![\w.~*])/(?:home|Users|root|tmp|work|mnt|var/folders|private/var)\b/?[\w.-]*|[A-Z]:\\+Users\\+\w+")
-
-
-def imports(repo: Repo):
-    "A notebook imports only modules of lower number, and names them: no star."
-    number = {nb.stem: nb.number for nb in repo.notebooks}
-    for nb in repo.notebooks:
-        for node in (n for c in nb.code for n in c.walk() if isinstance(n, (ast.Import, ast.ImportFrom))):
-            names = [a.name for a in node.names]
-            if "*" in names: yield f"{nb.name}: `{ast.unparse(node)}`; name what is imported"
-            if isinstance(node, ast.ImportFrom) and node.level: yield f"{nb.name}: `{ast.unparse(node)}`; import absolutely"
-            if isinstance(node, ast.ImportFrom):
-                names = [f"{repo.lib}.{n}" for n in names] if node.module == repo.lib else [node.module or ""]
-            for stem in (n.split(".")[1] for n in names if n.startswith(f"{repo.lib}.")):
-                if stem.startswith("_") or stem == nb.stem: continue
-                if stem not in number: yield f"{nb.name}: `{ast.unparse(node)}`; no notebook exports {stem}"
-                elif number[stem] >= nb.number:
-                    yield f"{nb.name}: `{ast.unparse(node)}`; imports go downwards in number, {stem} has {number[stem]:02}"
-
-
-def import_cells(repo: Repo):
-    "A cell holds imports or other code, not both: a docs build runs every cell that imports."
-    for nb in repo.notebooks:
-        for cell in nb.code:
-            kinds = {isinstance(s, (ast.Import, ast.ImportFrom)) for s in cell.body}
-            if len(kinds) == 2: yield f"{nb.name}: cell `{first_line(cell)}`; move its imports into a cell of their own"
-
-
-def stems(repo: Repo):
-    "Numbers and stems are unique; a module is named by the stem of its notebook; the sidebar lists every notebook once."
-    seen = {}
-    for nb in repo.notebooks:
-        if not re.fullmatch(r"index|\d\d_[a-z][a-z0-9_]*", nb.path.stem): yield f"{nb.name}: name it NN_stem.ipynb"
-        for key in {nb.stem, nb.number}:
-            if key in seen: yield f"{nb.name}: {key} is taken by {seen[key]}"
-            seen[key] = nb.name
-        if nb.exports not in (None, nb.stem): yield f"{nb.name}: default_exp is {nb.exports}; it should be {nb.stem}"
-        if not nb.exports and any(c.exported for c in nb.code): yield f"{nb.name}: exports without `#| default_exp {nb.stem}`"
-
-    def leaves(x): return [x] if isinstance(x, str) else [y for v in (x if isinstance(x, list) else [x["contents"]]) for y in leaves(v)]
-    listed = leaves(yaml.safe_load((repo.root / "nbs/sidebar.yml").read_text())["website"]["sidebar"])
-    names = [nb.name for nb in repo.notebooks]
-    for name in repo.files:
-        if name.endswith(".ipynb") and name.removeprefix("nbs/") not in names: yield f"{name} is not tested; move it to nbs/"
-    for name in names:
-        if listed.count(name) != 1: yield f"sidebar.yml lists {name} {listed.count(name)} times; list it once"
-    for name in listed:
-        if name not in names: yield f"sidebar.yml lists {name}, which is not there; remove the line"
+MAX_LINES, MAX_WIDTH, MAX_BYTES = 25, 120, 2**20
+DIRECTIVES = EXPORT | FLAGS | {"hide", "default_exp", "echo", "timing"}
+DATA = {*"jpg jpeg bmp tif tiff h5 hdf5 npy npz pt pth ckpt pkl pickle joblib skops safetensors onnx".split(),
+        *"parquet feather xls xlsx zip gz tar bin sqlite db".split()}
+PLACES = {"csv": "results/", "png": "nbs/images/", "gif": "nbs/images/"}
+MACHINE = r"(?<![\w.~*])/(?:home|Users|root|tmp|work|mnt|var/folders|private/var)\b/?[\w.-]*|[A-Z]:\\+Users\\+\w+"
+CONFLICT = r"(?m)^`?(?:<{7}|>{7}) "
 
 
 def titles(repo: Repo):
     "The first cell is a title and one sentence, which becomes the module's docstring."
     for nb in repo.notebooks:
-        first = nb.cells[0] if nb.cells else None
-        if not first or first.kind != "markdown" or not re.fullmatch(r"# \S.*\n\n> \S.*[.?!]", first.source.strip()):
+        if not nb.cells or not re.fullmatch(r"# \S.*\n\n> \S.*[.?!]", nb.cells[0].source.strip()):
             yield f"{nb.name}: the first cell should be '# Title', an empty line and '> One sentence.', no more"
 
 
-def directives(repo: Repo):
-    "Directives are spelt right, and no cell but a flagged one (slow, cuda, data) is kept from running."
+def names(repo: Repo):
+    "Notebooks lie in nbs/ as NN_stem, number and stem are unique, the stem names the module, the sidebar lists all."
+    taken, listed = {}, re.findall(r"\w+\.ipynb", repo.read("nbs/sidebar.yml"))
     for nb in repo.notebooks:
-        for cell in nb.cells:
-            for name in cell.directives.keys() - DIRECTIVES:
-                yield f"{nb.name}: `#| {name}` is not used here; DIRECTIVES in .ci/structure.py lists what is"
-            if cell.kind == "raw": yield f"{nb.name}: raw cell `{first_line(cell)}`; front matter belongs in the title cell"
-            if "skip_exec" in cell.source and cell.kind != "code": yield f"{nb.name}: skip_exec; flag single cells instead"
-    if any(f.endswith(".notest") for f in repo.files): yield "a .notest file hides notebooks from nbdev_test; remove it"
+        for key in {nb.stem, nb.number}:
+            if taken.setdefault(key, nb.name) != nb.name: yield f"{nb.name}: {key} is taken by {taken[key]}"
+        modules = {c.directives_["default_exp"][0] for c in nb.code if "default_exp" in c.flags}
+        if (modules or nb.exported) and modules != {nb.stem}: yield f"{nb.name}: it needs `#| default_exp {nb.stem}`"
+        if not re.fullmatch(r"index|\d\d_[a-z][a-z0-9_]*", nb.path.stem): yield f"{nb.name}: name it NN_stem.ipynb"
+    there = [f.removeprefix("nbs/") for f in repo.files if f.endswith(".ipynb")]
+    wrong = sorted({*listed} ^ {*there} | {n for n in listed if listed.count(n) > 1})
+    if wrong: yield f"nbs/sidebar.yml lists what is not there, lacks what is, or lists it twice: {', '.join(wrong)}"
 
 
-def lengths(repo: Repo):
-    "Exported cells are short, notebooks are small."
+def imports(repo: Repo):
+    "A notebook imports modules of notebooks with a lower number only."
+    number = {nb.stem: nb.number for nb in repo.notebooks}
+    pattern = rf"(?m)^ *(?:from|import) +{repo.lib}(?:\.(\w+)| +import +\(?([\w, ]+))"
     for nb in repo.notebooks:
-        if nb.path.stat().st_size > MEGABYTE: yield f"{nb.name}: {nb.path.stat().st_size / MEGABYTE:.1f} MB; keep it below 1 MB"
-        for cell in nb.code:
-            n = len(cell.source.splitlines())
-            if cell.exported and n > TOO_LONG: yield f"{nb.name}: cell `{first_line(cell)}` has {n} lines; cut it into ideas"
-    n = sum(cell.exported and len(cell.source.splitlines()) > LONG for nb in repo.notebooks for cell in nb.code)
-    if n: yield f"note: {n} exported cells are longer than {LONG} lines"
+        for stem in {s for c in nb.code for m in re.findall(pattern, c.source) for s in re.split(r"\W+", m[0] or m[1])}:
+            if number.get(stem, -1) >= nb.number and stem != nb.stem:
+                yield f"{nb.name}: imports go downwards in number, {stem} has {number[stem]:02}"
 
 
-def outputs(repo: Repo):
-    "Stored outputs hold no error, nothing from standard error, no widget, and are there where a cell shows something."
+def cells(repo: Repo):
+    "Directives are known, no stored output is an error, a warning or a widget, exported cells are short."
+    lines = sorted(len(c.lines) for nb in repo.notebooks for c in nb.exported)
+    wide = sum(len(line) > MAX_WIDTH for nb in repo.notebooks for c in nb.exported for line in c.lines)
     for nb in repo.notebooks:
-        for cell in nb.code:
-            where = f"{nb.name}: cell `{first_line(cell)}`"
-            if any(o["output_type"] == "error" for o in cell.outputs): yield f"{where} stores a traceback; make refresh NB=nbs/{nb.name}"
-            if any(o.get("name") == "stderr" for o in cell.outputs): yield f"{where} stores standard error; silence its cause"
-            if any("widget" in k for o in cell.outputs for k in o.get("data", {})): yield f"{where} stores a widget, dead on a page"
-            if shows(cell) and not cell.outputs: yield f"{where} has no stored output; make refresh NB=nbs/{nb.name}"
-
-
-def shows(cell) -> bool:
-    "Does the visible `cell` end in something that is displayed?"
-    if not cell.body or "hide" in cell.directives or cell.exported or cell.source.rstrip().endswith(";"): return False
-    last = getattr(cell.body[-1], "value", None) if isinstance(cell.body[-1], ast.Expr) else None
-    printed = isinstance(last, ast.Call) and getattr(last.func, "id", "") in {"print", "display"}
-    return printed or isinstance(last, (ast.Name, ast.Attribute, ast.Subscript, ast.Tuple, ast.BinOp, ast.Compare))
+        for c in nb.code:
+            for flag in sorted(c.flags - DIRECTIVES): yield f"{c.where}: `#| {flag}` is not among the DIRECTIVES of .ci"
+            kinds = {k for o in c.outputs for k in (o["output_type"], o.get("name"), *o.get("data", {})) if k}
+            for k in sorted(k for k in kinds if re.search("error|stderr|widget", k)): yield f"{c.where} stores: {k}"
+        for c in nb.exported:
+            if len(c.lines) > MAX_LINES: yield f"{c.where} has {len(c.lines)} lines, not {MAX_LINES}; cut it into ideas"
+    yield f"note: lines of an exported cell: median {statistics.median(lines):g}, 90% {lines[9 * len(lines) // 10]}, " \
+          f"most {lines[-1]}; {wide} of {sum(lines)} pass {MAX_WIDTH} characters"
 
 
 def documented(repo: Repo):
-    "Every public name has a docstring, every argument and returned value a docment."
-    for stem, path in repo.modules.items():
-        module = Module(path)
-        for label, node in module.public:
-            for what in module.undocumented(node): yield f"{path.parent.name}/{stem}.py: {label} lacks {what}"
+    "A public function has a docment on each argument and on what it returns, a dataclass on each field."
+    for stem, source in repo.modules.items():
+        tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+        comments = {t.start[0]: t.line.lstrip().startswith("#") for t in tokens if t.type == tokenize.COMMENT}
+        for label, node in public(source):
+            for what in undocumented(node, comments): yield f"{repo.lib}/{stem}.py: {label} lacks a docment on {what}"
+
+
+def public(source: str):
+    "Pairs of label and node: public functions (methods that @patch adds too), classes and their methods."
+    for node in ast.parse(source).body:
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith("_"): continue
+        yield node.name, node
+        methods = [m for m in node.body if isinstance(m, ast.FunctionDef)] if isinstance(node, ast.ClassDef) else []
+        yield from ((f"{node.name}.{m.name}", m) for m in methods if m.name[0] != "_" or m.name == "__init__")
+
+
+def undocumented(node, comments: dict):
+    "What lacks a comment: beside it, alone on its line, or above it; that on the result ends the signature."
+    marks = " ".join(map(ast.unparse, node.decorator_list))
+    if "property" in marks or "as_prop" in marks: return
+    items = [n for n in node.body if isinstance(n, ast.AnnAssign) and "dataclass" in marks]
+    if isinstance(node, ast.FunctionDef):
+        a = node.args
+        args = [*a.posonlyargs, *a.args, a.vararg, *a.kwonlyargs, None if "delegates" in marks else a.kwarg]
+        items = [x for x in args if x and x.arg not in ("self", "cls")]
+        gives = any(isinstance(n, (ast.Return, ast.Yield, ast.YieldFrom)) and n.value for n in ast.walk(node))
+        if gives and node.body[0].lineno - 1 not in comments: yield "what it returns"
+    lines = [x.lineno for x in [*items, getattr(node, "returns", None)] if x]
+    for x in items:
+        beside = lines.count(x.lineno) == 1 and x.lineno in comments
+        if not beside and not comments.get(x.lineno - 1): yield getattr(x, "arg", None) or x.target.id
 
 
 def checked(repo: Repo):
-    "Every public name is used in a cell of its own notebook that is tested and not exported."
-    for nb in repo.notebooks:
-        if nb.exports not in repo.modules: continue
-        cells = [c for c in nb.code if not c.exported and not FLAGS & c.directives.keys()]
-        nodes = [n for c in cells for n in c.walk()]
-        used = {getattr(n, "id", None) or getattr(n, "attr", None) for n in nodes}
-        words = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-        module = Module(repo.modules[nb.exports])
-        for name in sorted(module.names - used - {n for n in module.commands if n.replace("_", "-") in words}):
-            yield f"{nb.name}: {name} has no check; use it in a cell that is not exported"
-        for label, node in module.public:
-            if label in module.called and node.name not in used: yield f"{nb.name}: {label} has no check; use it in a cell"
+    "Every public name, and every method of a class without bases, is used in a tested cell of its own notebook."
+    for nb in (nb for nb in repo.notebooks if nb.stem in repo.modules):
+        tested = " ".join(c.source.replace("-", "_") for c in nb.code if not c.flags & (EXPORT | FLAGS))
+        pairs = list(public(repo.modules[nb.stem]))
+        derived = tuple(f"{label}." for label, node in pairs if isinstance(node, ast.ClassDef) and node.bases)
+        for name in sorted({n.name for label, n in pairs if not label.startswith(derived or "?")} - {"__init__"}):
+            if not re.search(rf"\b{name}\b", tested): yield f"{nb.name}: {name} has no check; use it in a cell"
 
 
-class Module:
-    "An exported module: its public names, and what of them is not documented."
-    def __init__(self, path):
-        self.tree = ast.parse(path.read_text(encoding="utf-8"))
-        with open(path, "rb") as f: self.tokens = list(tokenize.tokenize(f.readline))
-        comments = [t for t in self.tokens if t.type == tokenize.COMMENT]
-        self.comments = {t.start[0] for t in comments}
-        self.alone = {t.start[0] for t in comments if t.line.lstrip().startswith("#") and not t.string.startswith("# %%")}
-        values = [n.value for n in self.tree.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"]
-        imported = {a.asname or a.name for n in self.tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
-        self.names = set(ast.literal_eval(values[0])) - imported if values else set()  # its own, not those that it hands on
-        self.commands, self.called = set(), set()  # what a decorator may have registered by name; methods that no base class calls
-        self.public = list(self._public())
-
-    def _public(self):
-        "Pairs of label and node: functions, classes, their public methods, and methods patched into other classes."
-        for node in self.tree.body:
-            if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): continue
-            marks = [ast.unparse(d) for d in node.decorator_list]
-            patched = any(m.startswith("patch") for m in marks)
-            if patched and not node.name.startswith("_"): self.called.add(node.name)
-            if marks: self.commands.add(node.name)
-            if node.name in self.names or (patched and not node.name.startswith("_")): yield node.name, node
-            if node.name in self.names and isinstance(node, ast.ClassDef):
-                for method in (n for n in node.body if isinstance(n, ast.FunctionDef)):
-                    label = f"{node.name}.{method.name}"
-                    if method.name.startswith("_") and method.name != "__init__": continue
-                    if not node.bases and method.name != "__init__": self.called.add(label)  # else a base class may call it
-                    yield label, method
-
-    def undocumented(self, node):
-        "What `node` lacks, in words."
-        marks = " ".join(ast.unparse(d) for d in node.decorator_list)
-        if "property" in marks or "as_prop" in marks:
-            if not ast.get_docstring(node) and self.signature_end(node) not in self.comments: yield "a docstring"
-            return
-        if not ast.get_docstring(node) and node.name != "__init__": yield "a docstring"
-        if isinstance(node, ast.ClassDef):
-            if "dataclass" in marks:
-                yield from (f"a comment on the field {f.target.id}" for f in node.body
-                            if isinstance(f, ast.AnnAssign) and not self.comments & {f.end_lineno, f.lineno - 1})
-            return
-        a = node.args
-        plain = a.posonlyargs + a.args
-        defaults = [None] * (len(plain) - len(a.defaults)) + a.defaults + [None] + a.kw_defaults + [None]
-        args = list(zip(plain + [a.vararg] + a.kwonlyargs + [a.kwarg], defaults))
-        ends = {arg.arg: (default or arg).end_lineno for arg, default in args if arg}
-        close = self.signature_end(node)
-        for arg, default in args:
-            if not arg or arg.arg in ("self", "cls") or (arg is a.kwarg and "delegates" in marks): continue
-            if "help=" in ast.unparse(arg) + (ast.unparse(default) if default else ""): continue  # an option of a command
-            end = ends[arg.arg]
-            own_line = list(ends.values()).count(end) == 1 and end in self.comments and not (end == close and node.returns)
-            if not own_line and (default or arg).lineno - 1 not in self.alone: yield f"a docment on the argument {arg.arg}"
-        gives = ast.unparse(node.returns) not in ("None", "'None'") if node.returns else returns_value(node)
-        if gives and (close not in self.comments or (close in ends.values() and not node.returns)):
-            yield "a docment on what it returns"
-
-    def signature_end(self, node) -> int:
-        "The line of the colon that ends the signature of `node`."
-        depth = 0
-        for t in (t for t in self.tokens if t.start[0] >= node.lineno and t.type == tokenize.OP):
-            depth += (t.string in "([{") - (t.string in ")]}")
-            if t.string == ":" and not depth: return t.start[0]
-
-
-def returns_value(node) -> bool:
-    "Does the function return or yield something, nested functions aside?"
-    todo = list(node.body)
-    while todo:
-        n = todo.pop()
-        if isinstance(n, (ast.FunctionDef, ast.Lambda, ast.ClassDef)): continue
-        if isinstance(n, (ast.Return, ast.Yield)) and n.value is not None or isinstance(n, ast.YieldFrom): return True
-        todo.extend(ast.iter_child_nodes(n))
-    return False
-
-
-def data_files(repo: Repo):
-    "No data and no weights in the repository; tables only in results, pictures only beside the notebooks."
+def files(repo: Repo):
+    "No data, no weights and no big file in the repository; tables only in results/, pictures only in nbs/images/."
     for name in repo.files:
-        path = repo.root / name
-        if path.suffix.lower() in DATA: yield f"{name} looks like data or weights; keep it outside the repository"
-        if path.suffix.lower() == ".csv" and not name.startswith("results/"): yield f"{name}: a table; keep results in results/, data outside the repository"
-        if path.suffix.lower() in {".png", ".gif"} and not name.startswith("nbs/images/"): yield f"{name}: put it in nbs/images"
-        if path.stat().st_size > MEGABYTE: yield f"{name}: {path.stat().st_size / MEGABYTE:.1f} MB; the limit is 1 MB"
+        kind, size = name.rpartition(".")[2].lower(), (repo.root / name).stat().st_size
+        if kind in DATA or size > MAX_BYTES: yield f"{name} is data, weights or above 1 MB; leave it out"
+        if not name.startswith(PLACES.get(kind, "")): yield f"{name}: such a file belongs into {PLACES[kind]}"
 
 
-def machine_paths(repo: Repo):
-    "No file and no stored output holds a path of somebody's machine."
-    for name, text in repo.texts():
-        for found in sorted({m.group() for m in MACHINE.finditer(text)}): yield f"{name}: {found}; leave machine paths out"
+def texts(repo: Repo):
+    "No file and no stored output holds a path of somebody's machine, half of a merge, or where the repository lives."
+    home = "|".join(re.escape(repo.settings[k].split("://")[1]) for k in ("git_url", "doc_host"))
+    for name in repo.files:
+        try: text = Notebook(repo.root / name).texts() if name.endswith(".ipynb") else repo.read(name)
+        except UnicodeDecodeError: continue  # a picture
+        found = {MACHINE: "leave machine paths out", CONFLICT: "choose a side of the conflict"}
+        generated = "settings.ini", "nbs/nbdev.yml", f"{repo.lib}/_modidx.py"  # the others are made of the first
+        if name not in generated: found[home] = "only settings.ini says it"
+        for pattern, remedy in found.items():
+            yield from (f"{name}: {hit}; {remedy}" for hit in sorted({m.group() for m in re.finditer(pattern, text)}))
 
 
-def address(repo: Repo):
-    "settings.ini alone says where the repository lives; what nbdev generates from it may repeat it."
+def packages(repo: Repo):
+    "settings.ini requires what the modules import, and constraints.txt pins every requirement within its range."
     s = repo.settings
-    places = [s["git_url"].split("://")[1], s["doc_host"].split("://")[1]]
-    for name, text in repo.texts():
-        if name in ("settings.ini", "nbs/nbdev.yml", f"{repo.lib}/_modidx.py"): continue
-        for place in places:
-            if place in text: yield f"{name}: spells {place}; only settings.ini does"
+    pins = [Requirement(p) for p in re.findall(r"(?m)^[^#\s].*", repo.read("constraints.txt"))]
+    for r in map(Requirement, f"{s['requirements']} {s['dev_requirements']}".split()):
+        versions = [str(p.specifier) for p in pins if p.name.lower() == r.name.lower().replace("_", "-")]
+        if not versions or not all(v.startswith("==") and r.specifier.contains(v[2:]) for v in versions):
+            yield f"constraints.txt has {versions or 'no pin'} for {r}; make lock"
+    optional = f"{s['bench_requirements']} {s['cluster_requirements']}".split()
+    known = sys.stdlib_module_names | {repo.lib} | {Requirement(r).name for r in optional}
+    known |= {f.parts[0] for r in s["requirements"].split() for f in distribution(Requirement(r).name).files or []}
+    for stem, source in repo.modules.items():
+        for name in {*re.findall(r"(?m)^ *(?:from|import) (\w+)", source)}:
+            if not {name, f"{name}.py"} & known: yield f"{repo.lib}/{stem}.py imports {name}; settings.ini lacks it"
 
 
-def constraints(repo: Repo):
-    "constraints.txt pins every requirement of settings.ini within its range, and holds nothing but pins."
-    pins = {}
-    for line in (repo.root / "constraints.txt").read_text().splitlines():
-        if line.strip().startswith("#") or not line.strip(): continue
-        if not re.fullmatch(r"[a-z0-9.-]+==[\w.]+( ; .+)?", line): yield f"constraints.txt: `{line}` is not a pin; make lock"
-        else: pins.setdefault(Requirement(line).name, []).append(str(Requirement(line).specifier)[2:])
-    for text in (repo.settings["requirements"] + " " + repo.settings["dev_requirements"]).split():
-        r = Requirement(text)
-        versions = pins.get(r.name.lower().replace("_", "-"), [])
-        if not versions or not all(r.specifier.contains(v) for v in versions):
-            yield f"constraints.txt has {versions or 'no pin'} for {text}; make lock"
+def words(repo: Repo):
+    "Names and texts of modules and the prose of the front pages use one term for one thing: .ci/words.txt."
+    terms = ConfigParser(delimiters=[":"])
+    terms.read(repo.root / ".ci/words.txt", encoding="utf-8")
+    rows = [(scopes, *row) for scopes in terms.sections() for row in terms[scopes].items()]
+    patterns = {}
+    for scope in ("names", "texts", "prose"):
+        choices = "|".join(f"(?P<t{n}>{term})" for n, (scopes, term, _) in enumerate(rows) if scope in scopes)
+        patterns[scope] = re.compile(rf"(?i)(?<!\w)(?:{choices})(?!\w)")
+    for place, scope, text in phrases(repo):
+        for m in patterns[scope].finditer(text): yield f"{place}: {m.group()}; use {rows[int(m.lastgroup[1:])][2]}"
 
 
-def requirements(repo: Repo):
-    "Every package that a module imports is required in settings.ini, not just there by the grace of another."
-    required = [Requirement(r).name for r in repo.settings["requirements"].split()]
-    optional = {Requirement(r).name for extra in ("bench", "cluster") for r in repo.settings[f"{extra}_requirements"].split()}
-    provided = {f.parts[0].removesuffix(".py") for name in required for f in distribution(name).files or []}
-    for stem, path in repo.modules.items():
-        nodes = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, (ast.Import, ast.ImportFrom))]
-        names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
-        names |= {n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level}
-        for name in sorted({n.split(".")[0] for n in names} - sys.stdlib_module_names - provided - optional - {repo.lib}):
-            yield f"{repo.lib}/{stem}.py imports {name}; add it to settings.ini, then make lock"
+def phrases(repo: Repo):
+    "Place, scope and words: names of modules, split at underscores and capitals; their strings, comments; paragraphs."
+    for stem, source in repo.modules.items():
+        for t in tokenize.generate_tokens(io.StringIO(source).readline):
+            scope = {tokenize.NAME: "names", tokenize.OP: "", tokenize.NUMBER: ""}.get(t.type, "texts")
+            parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", t.string) if scope == "names" else t.string.split()
+            if scope: yield f"{repo.lib}/{stem}.py:{t.start[0]}", scope, " ".join(parts)
+    for name in repo.pages:  # README.md is nbs/index.ipynb
+        paragraphs = [" ".join(p.split()) for p in repo.read(name).split("\n\n")]
+        yield from ((f"{name}, paragraph {n}", "prose", p) for n, p in enumerate(paragraphs, 1))
 
 
-def conflicts(repo: Repo):
-    "No half of a merge was left in a file."
-    for name, text in repo.texts():
-        if re.search(r"^`?(<{7}|>{7}) ", text, re.M): yield f"{name} holds marks of a conflict; choose a side"
-
-
-def first_line(cell) -> str:
-    "The first line of code of `cell`, shortened, to find it by."
-    lines = [s for s in cell.source.splitlines() if s.strip() and not s.lstrip().startswith("#|")] or [cell.source]
-    return lines[0][:60]
-
-
-CHECKS = [stems, titles, imports, import_cells, directives, lengths, outputs, documented, checked,
-          data_files, machine_paths, conflicts, address, constraints, requirements]
+CHECKS = [titles, names, imports, cells, documented, checked, files, texts, packages, words]
