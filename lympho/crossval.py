@@ -84,6 +84,7 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame: # see lympho.metrics.evaluate
+        "Scores with intervals."
         return pd.DataFrame(self.info['metrics'])
 
 # %% ../nbs/36_crossval.ipynb #7ef0ed0a
@@ -212,7 +213,7 @@ def _dask_client(address):
     try: return Client(address, timeout=10)
     except (OSError, ValueError) as e:
         remedy = 'start one with `dask scheduler`, and give the address that it prints'
-        raise LymphoError(f'no dask scheduler answers at {address} ({e})', remedy) from None
+        raise LymphoError(f'no dask scheduler responds at {address} ({e})', remedy) from None
 
 # %% ../nbs/36_crossval.ipynb #02827dcb
 def _fan_out(jobs, n_jobs, dask):

@@ -145,11 +145,11 @@ def plot_curves(self:MILLearner) -> tuple: # two matplotlib axes: losses, metric
     plot_style()
     rows, names = [list(v) for v in self.recorder.values], self.recorder.metric_names[1:-1]
     curve = pd.DataFrame(rows, columns=names, index=range(1, len(rows) + 1))
-    called = {n:{'ba':'balanced accuracy', 'auc':'area under the ROC curve'}.get(n, n) for n in names[2:]}
+    labels = {n:{'ba':'balanced accuracy', 'auc':'area under the ROC curve'}.get(n, n) for n in names[2:]}
     _, (a, b) = plt.subplots(1, 2, figsize=(8, 3))
     losses = {'train_loss':'training', 'valid_loss':'validation'}
     _curve(a, curve, losses, [(GREY, ':'), (BLUE, '-')], 'cross-entropy')
-    _curve(b, curve, called, [(ORANGE, '-'), (BLUE, '--'), (GREY, ':')], 'patients of the validation part')
+    _curve(b, curve, labels, [(ORANGE, '-'), (BLUE, '--'), (GREY, ':')], 'patients of the validation part')
     b.axhline(.5, color=GREY, lw=1, ls=':')
     b.set(ylim=(0, 1.02))
     return a, b

@@ -131,6 +131,7 @@ class ImageColumns(TransformerMixin, BaseEstimator):
 
     @property
     def layout(self) -> pd.DataFrame: # see bag_columns; the rows of the chosen block
+        "Which column is what."
         columns = bag_columns(self.blocks_)
         return columns if self.block is None else columns[columns.block==self.block]
 

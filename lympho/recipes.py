@@ -373,7 +373,8 @@ def _mil_recipe(kind, fusion='none'):
     from lympho.pooling import POOLINGS
     grid = {'pool':[{'k':1}, {'k':5}, {'k':20}]} if kind in ('top', 'top-bottom') else {}
     name, attributes = (f'mil-{kind}', []) if fusion=='none' else (f'mil-{kind}-{fusion}', _PAIR)
-    return _image(name, kind, 'mil', fusion, attributes, params=_MIL | (_SLOW if POOLINGS[kind].deep else {}), grid=grid)
+    params = _MIL | (_SLOW if POOLINGS[kind].deep else {})
+    return _image(name, kind, 'mil', fusion, attributes, params=params, grid=grid)
 
 # %% ../nbs/35_recipes.ipynb #30646fa5
 def _pooling_recipes():
