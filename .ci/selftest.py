@@ -22,7 +22,7 @@ def judge_twice(
     return yaml
 '''
 PLANTED = ["# No sentence", "#| default_exp other", "#| export\nfrom math import sqrt",
-           "from lympho.cohort import Cohort", "#| exprot\nx = 1",
+           "from lympho.cohort import Cohort", "#| exprot\nx = 1", "y = 1" + " + 1" * 40,
            "#| export\ndef long(x):\n    'Long.'\n" + "    x = x\n" * 30, "1/0",
            "# Maths\n\n$x^{2$ and $\\sqrt{18}$"]
 STALE = ["# Stale\n\n> It is.", "# Links\n\n[a](nowhere.ipynb), [b](index.ipynb#nowhere)", "1 + 1"]

@@ -117,12 +117,15 @@ def fit(
     return replace(model, info=model.info | {'miss_rate':miss_rate, 'no_rule':reason})
 
 # %% ../nbs/42_fitting.ipynb #a9c2fc39
+def _check_target(miss_rate):
+    if not 0 < miss_rate < 1: raise LymphoError(f'a miss rate of {miss_rate}', 'give a share between 0 and 1')
+
 @patch
 def with_miss_rate(self:FittedModel,
     miss_rate:float, # target: share of tumoral patients with the decision reactive
 ) -> FittedModel: # the same estimator with another rule
     "The model with another target; a `LymphoError` where it has no run to calibrate on."
-    if not 0 < miss_rate < 1: raise LymphoError(f'a miss rate of {miss_rate}', 'give a share between 0 and 1')
+    _check_target(miss_rate)
     if not self.run: raise LymphoError('the model is not calibrated', 'fit it with a miss rate above 0')
     return _with_rule(self, self.run, miss_rate)
 
@@ -413,6 +416,7 @@ def model_for_patient(
 ) -> FittedModel: # which was not trained on the patient, if there is one
     "The model to explain a patient with; a `LymphoError` where the folder has none, or the cohort no such patient."
     _check_patients(cohort, [patient])
+    if miss_rate is not None: _check_target(miss_rate)
     run = Run.load(folder) if (Path(folder)/'metrics.json').is_file() else None
     model = _model_in(folder, run)
     rate = miss_rate or (model.info['miss_rate'] if model else 0) or .05
