@@ -287,7 +287,7 @@ def _parts(patients, train, valid):
 # %% ../nbs/30_dataloaders.ipynb #5b280027
 class BagDataLoaders(DataLoaders):
     "Loaders of one split that remember how attributes were scaled, and can take other patients."
-    scaler, patients, source, recipe = None, None, None, None # see bag_dataloaders and mil_dataloaders
+    scaler, patients, source, settings = None, None, None, None # see bag_dataloaders and mil_dataloaders
 
 def bag_dataloaders(
     data:Store|Bags, # bags of all these patients, or more
@@ -306,7 +306,7 @@ def bag_dataloaders(
     (rows, others), device = _parts(patients, train, valid), choose_device(device)
     bags, scaler = _resident(data if isinstance(data, Bags) else data.bags(), device), attribute_scaler(rows, inputs)
     dls = _loaders(bags, rows, others, scaler, bs, m, balanced, augment, seed, device)
-    dls.patients, dls.recipe = patients.reset_index(drop=True), getattr(data, 'recipe', None)
+    dls.patients, dls.settings = patients.reset_index(drop=True), getattr(data, 'settings', None)
     return dls
 
 # %% ../nbs/30_dataloaders.ipynb #5b280028
@@ -414,8 +414,8 @@ def _cells_of(self:BagDataLoaders, cohort):
     if self.source is None: raise LymphoError('these loaders were made from bags, not from a cohort',
                                               'give pairs of bags and rows, or make them with mil_dataloaders')
     store = self.source.store(cohort, self.device)
-    for k in sorted({*store.settings, *self.recipe}):
-        if (new := store.settings.get(k))!=(old := self.recipe.get(k)):
+    for k in sorted({*store.settings, *self.settings}):
+        if (new := store.settings.get(k))!=(old := self.settings.get(k)):
             raise LymphoError(f'the cells of {cohort.name} have {k} {new}, those of training {old}',
                               'encode both with the same encoder, stages and crop')
     return store.bags()

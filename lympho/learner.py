@@ -302,7 +302,7 @@ def _exported(learn):
     dls, cells = learn.dls, learn.dls.train.bags.values
     source = dls.source and asdict(dls.source)
     if source and not isinstance(source['encoder'], (str, type(None))): source['encoder'] = source['encoder'].name
-    return dict(arguments=learn.arguments, scaler=scaler_numbers(dls.scaler), source=source, recipe=dls.recipe,
+    return dict(arguments=learn.arguments, scaler=scaler_numbers(dls.scaler), source=source, recipe=dls.settings,
                 cell=dict(shape=list(cells.shape[1:]), dtype=str(cells.dtype).removeprefix('torch.')),
                 environment=environment('safetensors'))
 
@@ -327,7 +327,7 @@ def _no_patients(info, device):
     cell, source = info['cell'], info['source']
     none = Bags(torch.empty(0, *cell['shape'], dtype=getattr(torch, cell['dtype'])), [0], [])
     dls = BagDataLoaders(*[BagLoader([], bags=none, device=device) for _ in range(2)], device=device)
-    dls.scaler, dls.recipe = scaler_from(info['scaler']), info['recipe']
+    dls.scaler, dls.settings = scaler_from(info['scaler']), info['recipe']
     dls.patients = pd.DataFrame(columns=['patient', 'label', 'sex', 'age', 'count'])
     dls.source = source and CellSource(**(source | {'stages':tuple(source['stages'])}))
     return dls
