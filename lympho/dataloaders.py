@@ -414,7 +414,7 @@ def _cells_of(self:BagDataLoaders, cohort):
     if self.source is None: raise LymphoError('these loaders were made from bags, not from a cohort',
                                               'give pairs of bags and rows, or make them with mil_dataloaders')
     store = self.source.store(cohort, self.device)
-    for k in sorted({*store.settings, *self.settings}):
+    for k in self.settings | store.settings:
         if (new := store.settings.get(k))!=(old := self.settings.get(k)):
             raise LymphoError(f'the cells of {cohort.name} have {k} {new}, those of training {old}',
                               'encode both with the same encoder, stages and crop')
