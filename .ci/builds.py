@@ -3,11 +3,19 @@ import filecmp
 import os
 import re
 import shlex
-import sys
+import tempfile
 from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
 
+import refresh
 import typer
+from joblib.externals.loky import get_reusable_executor
 from repo import Repo
+
+# Notebooks start as forks of a process that has imported what takes seconds and does not care where it is imported.
+WARM = get_context("forkserver")
+WARM.set_forkserver_preload("torch torchvision pandas scipy.stats sklearn.ensemble matplotlib.pyplot refresh".split())
 
 
 def drift(repo: Repo):
@@ -51,9 +59,24 @@ def commands(repo: Repo):
 def notebook(repo: Repo, name: str, flags: str = "", cache: str = os.devnull):
     "The notebook runs from top to bottom, and its stored outputs are those of this run."
     data = os.environ.get("LYMPHO_DATA", "") if "data" in flags.split() else ""
-    status, said = repo.run(sys.executable, ".ci/refresh.py", "--compare", "--flags", flags, f"nbs/{name}",
-                            LYMPHO_CACHE=cache, LYMPHO_DATA=data)
-    yield from [said or f"it ended with {status}"] if status else re.findall("(?m)^note: .*", said)
+    with tempfile.NamedTemporaryFile() as log:
+        words = ["--compare", "--flags", flags, f"nbs/{name}"]
+        env = {"PYTHONPATH": str(repo.root), "LYMPHO_CACHE": cache, "LYMPHO_DATA": data}
+        process = WARM.Process(target=compare, args=(repo.root, words, env, log.name))
+        process.start()
+        process.join()
+        status, said = process.exitcode, Path(log.name).read_text().strip()
+    yield from re.findall("(?m)^note: .*", said)
+    if status: yield re.sub("(?m)^note: .*\n?", "", said) or f"it ended with {status}"
+
+
+def compare(root: Path, words: list[str], env: dict, log: str):
+    "Run refresh.py in a forked process whose output goes to the file `log`."
+    os.chdir(root)
+    os.environ |= env
+    for stream in (1, 2): os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), stream)
+    try: refresh.main(words)
+    finally: get_reusable_executor().shutdown()  # a fork waits for joblib's workers, which would idle for minutes
 
 
 CHECKS = [drift, ruff, commands]
