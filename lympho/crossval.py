@@ -275,6 +275,7 @@ def run_folder(
     recipe = find_recipe(recipe)
     return cache_folder()/'runs'/f'{recipe.name}-{digest(recipe.to_json(), cohort.digest)}'
 
+# %% ../nbs/36_crossval.ipynb #6076d7f1
 def cached_run(
     cohort:Cohort, # its labelled patients are used
     recipe:str|Path|Recipe, # what to fit, see find_recipe

@@ -274,6 +274,7 @@ def _rows(patients, ids):
         raise LymphoError(f'patient {missing[0]} is not in the table', 'give the table of the same cohort')
     return patients.set_index('patient', drop=False).loc[list(ids)].reset_index(drop=True)
 
+# %% ../nbs/30_dataloaders.ipynb #8b1697f6
 def _parts(patients, train, valid):
     "The rows of both parts of a split."
     if both := sorted(set(train) & set(valid)):
@@ -481,6 +482,7 @@ def decode_batch(self:BagLoader,
     names = [[class_name(y) for y in o.flatten()] for o in b[self.n_inp:]]
     return L(zip(bags.ids or range(len(bags)), *[o.cpu() for o in inputs], *names))[:max_n]
 
+# %% ../nbs/30_dataloaders.ipynb #b828593a
 @patch
 def to_detach(self:BagLoader,
     b, # tensors, bags, or tuples of them

@@ -359,6 +359,7 @@ def images(self:MILInterpretation,
     if self._images is None: raise LymphoError('there are no images to draw', 'give images=image_store(cohort)')
     return self._images(patient)
 
+# %% ../nbs/43_interpret.ipynb #2e9b7cdb
 @patch
 def cells(self:MILInterpretation,
     patient:str, # one of the explained

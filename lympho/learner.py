@@ -197,6 +197,7 @@ def _table_of_parts(patients, parts):
     who = patients.patient.to_numpy()
     return pd.DataFrame({'patient':who, 'logit':parts.sum(1), 'image':parts[:, 0], 'clinical':parts[:, 1]})
 
+# %% ../nbs/33_learner.ipynb #9e5f362f
 @patch
 def predict_patients(self:MILLearner,
     patients:pd.DataFrame, # the table `patients`; labels are not looked at
@@ -282,6 +283,7 @@ def add_cb(self:MILLearner,
                           'use CellDropout, or m in mil_dataloaders')
     return Learner.add_cb(self, cb)
 
+# %% ../nbs/33_learner.ipynb #325e25a1
 @patch
 def validate(self:MILLearner,
     ds_idx:int=1, # 0: training part, 1: validation part

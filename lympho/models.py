@@ -103,6 +103,7 @@ def train(self:CropEncoder,
     self.encoder.net.train(mode)
     return self
 
+# %% ../nbs/31_models.ipynb #f2465e25
 @patch
 def maps(self:CropEncoder,
     x:Tensor, # (n, 3, h, w) crops, uint8

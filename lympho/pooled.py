@@ -102,6 +102,7 @@ def _check_bags(patients, table):
     for p in sorted(set(patients.patient) - set(table.patient))[:1]:
         raise LymphoError(f'patient {p} has no features', 'extract the features of this cohort')
 
+# %% ../nbs/24_pooled.ipynb #c9b53be3
 def add_image_features(
     patients:pd.DataFrame, # as in a cohort
     table:pd.DataFrame, # see bag_table

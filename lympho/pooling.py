@@ -126,6 +126,7 @@ def softmax(self:Segments,
     e = (x - self.broadcast(self.max(x.detach()))).exp()
     return e/self.broadcast(self.sum(e))
 
+# %% ../nbs/23_pooling.ipynb #da720e9d
 @patch
 def logsumexp(self:Segments,
     x:Tensor, # (N,)
@@ -143,6 +144,7 @@ def order(self:Segments,
     down = x.detach().argsort(descending=True, stable=True)
     return down[self.bag[down].argsort(stable=True)]
 
+# %% ../nbs/23_pooling.ipynb #9eac3016
 @patch
 def rank(self:Segments,
     x:Tensor, # (N,)
@@ -173,6 +175,7 @@ def forward(self:Pooling,
     x, seg = self._read(values, offsets, check)
     return self._pool(x, seg).to(x.dtype)
 
+# %% ../nbs/23_pooling.ipynb #8b3aedf1
 @patch
 def contributions(self:Pooling,
     values:Tensor, # as for forward
