@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STAGES', 'ENCODERS', 'CellEncoder', 'Source', 'lite0_state', 'dinobloom_state', 'read_weights', 'Stage', 'pool_map',
            'TimmEncoder', 'make_encoder', 'MorphometryEncoder', 'ConcatEncoder', 'FeatureStore', 'export_h5',
-           'import_h5', 'image_store', 'feature_store']
+           'import_h5', 'cohort_folder', 'image_store', 'feature_store']
 
 # %% ../nbs/22_encoders.ipynb #c843fdb4
 import importlib
@@ -537,14 +537,18 @@ def import_h5(
     return FeatureStore.write(path, cells, settings, shape, 'float16', lambda some: values[some.index])
 
 # %% ../nbs/22_encoders.ipynb #162475a4
-def _stores_folder(cohort): return cache_folder()/'stores'/f'{cohort.name}-{digest(str(cohort.root))}'
+def cohort_folder(
+    cohort:Cohort, # of any patients
+) -> Path: # it need not exist
+    "Where the cache folder keeps the stores of a cohort."
+    return cache_folder()/'stores'/f'{cohort.name}-{digest(str(cohort.root))}'
 
 def image_store(
     cohort:Cohort, # labelled and unlabelled patients
     crop:int=112, # side of the centre in pixels
 ) -> ImageStore: # of all its cells
     "Crops of every cell, in the cache folder; what is not there yet is decoded."
-    return ImageStore.build(cohort, _stores_folder(cohort)/f'crop-{crop}', crop)
+    return ImageStore.build(cohort, cohort_folder(cohort)/f'crop-{crop}', crop)
 
 # %% ../nbs/22_encoders.ipynb #81fea6ca
 def _join_stores(stores, images, settings, path):
@@ -564,7 +568,7 @@ def feature_store(
     "Features of every cell, in the cache folder; what is not there yet is computed."
     encoder = make_encoder(encoder) if isinstance(encoder, str) else encoder
     images, indices = image_store(cohort, crop), '_'.join(map(str, encoder.stage_indices(stages)))
-    path = _stores_folder(cohort)/f'{encoder.name}-{crop}-{indices}'
+    path = cohort_folder(cohort)/f'{encoder.name}-{crop}-{indices}'
     if not isinstance(encoder, ConcatEncoder): return FeatureStore.build(images, encoder, path, stages, device=device)
     stores = [feature_store(cohort, e, stages, crop, device) for e in encoder.encoders]
     return _join_stores(stores, images, encoder.settings(stages), path)

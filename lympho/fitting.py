@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from sklearn.base import BaseEstimator
@@ -21,6 +22,7 @@ from .cohort import Cohort
 from .core import LymphoError, atomic, digest, environment, read_json, derive_seed
 from .core import write_json, write_table, write_text
 from .crossval import Run, crossval, one_thread, patient_rows
+from .domain import MIN_PATIENTS, Domain, fit_domain
 from .pooled import add_image_features, bag_table
 from .recipes import DEFAULT_RECIPE, Recipe, find_recipe, read_recipe
 from .splits import inner_splits, make_folds, split
@@ -35,6 +37,7 @@ class FittedModel:
     info:dict # cohort, miss rate, digests, environment; no_rule: why there is no rule
     run:Run|None = None # cross-validation of the recipe, one repeat; None: not calibrated
     rule:TriageRule|None = None # from a logit to a decision; None: info['no_rule'] is the reason
+    domain:Domain|None = None # what training looked like; None: the patients were too few for it
 
     def __repr__(self):
         c = self.info['cohort']
@@ -62,13 +65,27 @@ def _training(used, recipe, store):
     return dict(cohort=cohort, recipe=recipe.digest, store=getattr(store, 'settings', None),
                 training_digests=sorted(_marks(used)), environment=environment('skops', 'safetensors'))
 
+# %% ../nbs/43_fitting.ipynb #5aca4b2f
+def _quality(cohort, recipe, store):
+    "The quality of the images whose cells are in `store`; None without images."
+    if store is None: return None
+    from lympho.quality import quality_store
+    return quality_store(cohort, recipe.crop).keep(slice(None) if store.kept is None else store.kept)
+
+def _domain(used, cohort, recipe, store):
+    "The domain of a model that was fitted on the patients `used` of a cohort; None where they are too few."
+    if len(used) < MIN_PATIENTS: return None
+    attributes = tuple(a for a in recipe.inputs if a!='sex')
+    return fit_domain(used.patients, _quality(cohort, recipe, store), store if recipe.frozen else None, attributes)
+
 # %% ../nbs/43_fitting.ipynb #9d97ed16
 def _fit_on(cohort, recipe, train, inner, seed):
     "`recipe` fitted on the patients `train`, with its grid searched on the folds `inner`; without a rule."
     store = recipe.store(cohort)
     rows = patient_rows(recipe.table(cohort, store), train)
     with one_thread(): estimator = recipe.fit(rows, inner, seed, store)
-    return FittedModel(recipe, estimator, _training(cohort.subset(train), recipe, store))
+    used = cohort.subset(train)
+    return FittedModel(recipe, estimator, _training(used, recipe, store), domain=_domain(used, cohort, recipe, store))
 
 # %% ../nbs/43_fitting.ipynb #e95b5f7d
 def _calibration_run(cohort, recipe, n_jobs, folder):
@@ -154,6 +171,15 @@ def _check_store(model, store):
 
 # %% ../nbs/43_fitting.ipynb #cf2a04a2
 @patch
+def store(self:FittedModel,
+    cohort:Cohort, # of any patients
+): # see Recipe.store
+    "The cells of a cohort as the model reads them; a `LymphoError` where other weights encoded them."
+    store = self.recipe.store(cohort)
+    _check_store(self, store)
+    return store
+
+@patch
 def open(self:FittedModel,
     cohort:Cohort, # of any patients
     patients:list[str]|None=None, # some of them; None: all
@@ -161,8 +187,7 @@ def open(self:FittedModel,
     "The input of the model; a `LymphoError` where there is no such patient, or where other weights encoded the cells."
     ids = cohort.patients.patient.tolist() if patients is None else list(patients)
     _check_patients(cohort, ids)
-    store = self.recipe.store(cohort)
-    _check_store(self, store)
+    store = self.store(cohort)
     if store is None: return None, patient_rows(cohort.patients, ids)
     from lympho.bags import Bags
     bags = Bags(store.as_tensor(store.values), store.offsets, store.patients)
@@ -179,6 +204,21 @@ def table(self:FittedModel,
     if self.recipe.family!='pooled': return rows
     blocks = self.info['store'].get('blocks')
     return add_image_features(rows, bag_table(bags.values.numpy(), bags.offsets.numpy(), bags.ids, blocks))
+
+# %% ../nbs/43_fitting.ipynb #ce999881
+@patch
+def check(self:FittedModel,
+    cohort:Cohort, # of any patients
+    patients:list[str]|None=None, # some of them; None: all
+) -> pd.DataFrame: # patient, p, usable (images), reason; see Domain.check
+    "Is each patient in distribution? A `LymphoError` as for open."
+    ids = cohort.patients.patient.tolist() if patients is None else list(patients)
+    _check_patients(cohort, ids)
+    rows, store = patient_rows(cohort.patients, ids), self.store(cohort)
+    if not self.domain: return pd.DataFrame({'patient':ids, 'p':float('nan'), 'usable':0, 'reason':''})
+    if store is None: return self.domain.check(rows)
+    features = store if self.recipe.frozen else None
+    return self.domain.check(rows, cohort.bag_sizes, _quality(cohort, self.recipe, store), features)
 
 # %% ../nbs/43_fitting.ipynb #0e5e727a
 @contextmanager
@@ -203,20 +243,35 @@ def predict_bags(self:FittedModel,
     return pd.DataFrame({'patient':rows.patient, 'logit':logit.round(6), 'predicted_class':(logit > 0).astype(int)})
 
 # %% ../nbs/43_fitting.ipynb #833f2e66
+_PREDICTED = ['patient', 'logit', 'predicted_class']
+_COLUMNS = ['patient', 'decision', 'probability', 'logit', 'predicted_class', 'p', 'usable', 'reason']
+
+@patch
+def _decide(self:FittedModel, d, prevalence, allow_ood):
+    "The table with decision and probability, if there is a rule; a decision against a reason is marked as such."
+    if not self.rule: return d
+    decided, stopped = self.rule.decide(d.logit, prevalence), d.reason.ne('')
+    if allow_ood: d = d.assign(reason=d.reason.where(~stopped, 'allowed: ' + d.reason))
+    refer = stopped & (d.logit.isna() | (not allow_ood))
+    return d.assign(decision=decided.decision.mask(refer, 'refer'), probability=decided.probability.round(4))
+
 @patch
 def predict(self:FittedModel,
     cohort:Cohort, # of any patients
     patients:list[str]|None=None, # some of them; None: all
     prevalence:float|None=None, # share of tumoral patients where these come from; None: as in training
-) -> pd.DataFrame: # patient, decision, probability (both only with a rule), logit, predicted_class
+    allow_ood:bool=False, # decide on patients out of distribution too, which nothing vouches for
+) -> pd.DataFrame: # patient, decision, probability (both only with a rule), logit, predicted_class, p, usable, reason
     """Decision (reactive, refer, tumoral) and calibrated probability of each patient, and its class at logit 0.
+    Who is out of distribution is referred; without a usable image the class is 1, and there is no logit.
     The prevalence moves probabilities, not decisions. A `LymphoError` as for open."""
     check_prevalence(prevalence)
-    d = self.predict_bags(*self.open(cohort, patients))
-    if not self.rule: return d
-    decided = self.rule.decide(d.logit, prevalence)
-    decided = decided.assign(probability=decided.probability.round(4))[['decision', 'probability']]
-    return pd.concat([d[['patient']], decided, d[['logit', 'predicted_class']]], axis=1)
+    found = self.check(cohort, patients)
+    known = found.patient[(found.usable > 0) | (not self.recipe.encoder) | (self.domain is None)].tolist()
+    d = self.predict_bags(*self.open(cohort, known)) if known else pd.DataFrame(columns=_PREDICTED)
+    d = found.merge(d, 'left', 'patient').astype({'logit':float})
+    d['predicted_class'] = d.predicted_class.fillna(1).astype(int)
+    return self._decide(d, prevalence, allow_ood)[[c for c in _COLUMNS if c in d or self.rule]]
 
 # %% ../nbs/43_fitting.ipynb #f73f4f1d
 _WORDS = dict(reactive='reactive', refer='in doubt (refer)', tumoral='tumoral')
@@ -228,6 +283,15 @@ def _count_decisions(predictions):
         return ', '.join(f'{n} {word}' for n, word in counts)
     tumoral = int(predictions.predicted_class.sum())
     return f'{tumoral} tumoral, {len(predictions) - tumoral} reactive, at logit 0'
+
+def _count_reasons(predictions):
+    "How many are out of distribution, in words."
+    reasons = predictions.reason[predictions.reason!='']
+    if not len(reasons): return []
+    allowed = reasons.str.startswith('allowed: ')
+    what = 'decided on all the same, which nothing vouches for' if allowed.any() else 'referred for this reason'
+    return [f'{len(reasons)} are out of distribution and {what}, see the column reason: {reasons.iloc[0]}'
+            + ', ...'*(len(reasons) > 1)]
 
 def _count_missing(patients):
     "Missing attributes in words."
@@ -244,6 +308,7 @@ def summary(self:FittedModel,
     lines = [f'{len(predictions)} patients: {_count_decisions(predictions)}']
     if self.rule: lines.append(f'target miss rate {percent(self.rule.low.target)}: {self.rule.low.guarantee()}')
     else: lines.append(f'no miss rate is controlled, no probability is known ({self.info["no_rule"]})')
+    lines += _count_reasons(predictions)
     if cohort is None: return '\n'.join(lines)
     missing = _count_missing(patient_rows(cohort.patients, predictions.patient))
     if missing: lines.append(f'missing and imputed: {missing}')
@@ -327,6 +392,18 @@ def _files(folder):
     return {f.relative_to(folder).as_posix():digest(f.read_bytes()) for f in files}
 
 # %% ../nbs/43_fitting.ipynb #7e4f481c
+def _write_domain(domain, folder):
+    "Write the arrays of a domain, if there is one."
+    if domain is None: return
+    from safetensors.numpy import save_file
+    save_file({k:np.ascontiguousarray(v) for k, v in domain.to_arrays().items()}, folder/'domain.safetensors')
+
+def _read_domain(settings, folder):
+    "The domain that was written, or None."
+    if settings is None: return None
+    from safetensors.numpy import load_file
+    return Domain.from_arrays(load_file(folder/'domain.safetensors'), settings)
+
 @patch
 def save(self:FittedModel,
     folder:Path|str, # made or replaced as a whole
@@ -340,8 +417,9 @@ def save(self:FittedModel,
         write_text(d/'recipe.json', self.recipe.to_json())
         _write_estimator(self.estimator, d)
         if self.run: _write_run(self.run, d/'run')
-        rule = self.rule and self.rule.to_dict()
-        write_json(d/'model.json', self.info | {'rule':rule, 'files':_files(d)})
+        _write_domain(self.domain, d)
+        rule, domain = (x and x.to_dict() for x in (self.rule, self.domain))
+        write_json(d/'model.json', self.info | {'rule':rule, 'domain':domain, 'files':_files(d)})
 
 # %% ../nbs/43_fitting.ipynb #427f09ed
 def _read_estimator(folder):
@@ -359,7 +437,7 @@ def _read_estimator(folder):
     return estimator
 
 # %% ../nbs/43_fitting.ipynb #558add2f
-_FIELDS = {'cohort', 'files', 'miss_rate', 'recipe', 'rule', 'store', 'training_digests'}
+_FIELDS = {'cohort', 'domain', 'files', 'miss_rate', 'recipe', 'rule', 'store', 'training_digests'}
 
 def _find_model(folder):
     "The model folder that is `folder`, or lies in it as fit."
@@ -390,8 +468,8 @@ def load(cls:FittedModel,
     info = _read_info(folder)
     rule = info.pop('rule')
     run = Run.load(folder/'run') if (folder/'run').is_dir() else None
-    rule = rule and TriageRule.from_dict(rule)
-    return cls(read_recipe(folder/'recipe.json'), _read_estimator(folder), info, run, rule)
+    rule, domain = rule and TriageRule.from_dict(rule), _read_domain(info.pop('domain'), folder)
+    return cls(read_recipe(folder/'recipe.json'), _read_estimator(folder), info, run, rule, domain)
 
 # %% ../nbs/43_fitting.ipynb #1a02cc5c
 def load_model(

@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -88,10 +88,16 @@ class Store:
     settings:dict # what the rows were made with
     cells:pd.DataFrame # patient, path, digest of each row; the cells of a patient are adjacent
     values:np.ndarray # (cells, ...), mapped
+    kept:np.ndarray|None = None # rows of the file, if not all of them
     rows:ClassVar[str|None] = None # what a row is; None: anything
 
     def __len__(self): return len(self.patients)
-    def __reduce__(self): return type(self).open, (self.path,)
+    def __reduce__(self): return _reopen, (type(self), self.path, self.settings, self.kept)
+
+def _reopen(cls, path, settings, kept):
+    "The store in `path` as another process has it."
+    store = cls.open(path)
+    return replace(store if kept is None else store.keep(kept), settings=settings)
 
 # %% ../nbs/20_images.ipynb #e05462ef
 def _check_kind(cls, path, manifest):
@@ -142,6 +148,17 @@ def patients(self:Store) -> list[str]: # in the order of their bags
 def offsets(self:Store) -> np.ndarray: # (bags + 1,) int64: bag i is rows offsets[i] to offsets[i+1]
     "Where the bags begin and end."
     return np.append(np.flatnonzero(~self.cells.patient.duplicated()), len(self.cells)).astype(np.int64)
+
+# %% ../nbs/20_images.ipynb #a8a5502d
+@patch
+def keep(self:Store,
+    rows:np.ndarray, # (cells,) bool, or row numbers in ascending order
+) -> Store: # of these cells; in memory, unless these are all
+    "The store without the other cells; a patient who has none left is not in it."
+    at = np.arange(len(self.cells))[rows]
+    if len(at)==len(self.cells): return self
+    kept = at if self.kept is None else self.kept[at]
+    return replace(self, cells=self.cells.iloc[at].reset_index(drop=True), values=self.values[at], kept=kept)
 
 # %% ../nbs/20_images.ipynb #60e7c4d9
 @patch

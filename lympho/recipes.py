@@ -11,7 +11,7 @@ import inspect
 import json
 import re
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import wraps
 from itertools import chain
 from pathlib import Path
@@ -106,6 +106,7 @@ class Recipe:
     frozen:bool = True # mil: features of the encoder as it is; else it is trained on crops
     stages:list[int] = Field(default_factory=lambda: [-2, -1]) # stages of a frozen encoder
     crop:int = Field(112, gt=0) # side of the centre that the encoder reads, in pixels
+    usable_only:bool = True # leave out images without a cell in the middle, see unusable_reason
     n_repeats:int = Field(5, gt=0) # how often all patients are split anew
     n_folds:int = Field(5, gt=0) # outer folds a repeat
     n_inner:int = Field(5, gt=0) # inner folds of each training part
@@ -175,15 +176,19 @@ def check(self:Recipe):
     with _of_recipe(self.name): _check_settings(self)
 
 # %% ../nbs/35_recipes.ipynb #771d2865
+@patch(as_prop=True)
+def inputs(self:Recipe) -> list[str]: # of sex, age and count
+    "The attributes that the model reads."
+    read = CLINICAL_MODELS[self.kind][1] if self.family=='clinical' else self.attributes
+    return [a for a in ('sex', 'age', 'count') if a in {name.removeprefix('log_') for name in read}]
+
 @patch
 def missing_inputs(self:Recipe,
     patients:pd.DataFrame, # the table patients, labelled
 ) -> list[str]: # of sex, age and count
     "The attributes that the model cannot do without and that nobody has."
-    is_network = self.family=='mil' and self.fusion!='late'
-    inputs = CLINICAL_MODELS[self.kind][1] if self.family=='clinical' else self.attributes if is_network else ()
-    names = {name.removeprefix('log_') for name in inputs}
-    return [a for a in ('sex', 'age', 'count') if a in names and patients[a].isna().all()]
+    needs_them = self.family=='clinical' or self.family=='mil' and self.fusion!='late'
+    return [a for a in self.inputs if needs_them and patients[a].isna().all()]
 
 # %% ../nbs/35_recipes.ipynb #fdd486d1
 @patch
@@ -219,6 +224,12 @@ def digest(self:Recipe) -> str: # 16 hexadecimal digits
     return digest_of(asdict(self))
 
 # %% ../nbs/35_recipes.ipynb #f10997fd
+def _keep_usable(store, cohort, crop):
+    "The store without the cells that cannot be used; its settings name the version of the rule."
+    from lympho.quality import QUALITY_VERSION, usable_cells
+    kept = store.keep(usable_cells(cohort, crop).reason.eq('').to_numpy())
+    return replace(kept, settings=store.settings | {'quality':QUALITY_VERSION})
+
 @patch
 def store(self:Recipe,
     cohort:Cohort, # labelled and unlabelled patients
@@ -228,20 +239,30 @@ def store(self:Recipe,
     "The cells of a cohort as the recipe reads them, in the cache folder."
     if not self.encoder: return None
     from lympho.encoders import feature_store, image_store
-    if not self.frozen: return image_store(cohort, self.crop)
-    return feature_store(cohort, encoder or self.encoder, tuple(self.stages), self.crop, device)
+    if not self.frozen: store = image_store(cohort, self.crop)
+    else: store = feature_store(cohort, encoder or self.encoder, tuple(self.stages), self.crop, device)
+    return _keep_usable(store, cohort, self.crop) if self.usable_only else store
 
 # %% ../nbs/35_recipes.ipynb #0895be97
+def _with_bags(patients, store):
+    "The patients who have a bag; a LymphoError names a labelled one without."
+    lost = patients[~patients.patient.isin(store.patients)]
+    for p in lost.patient[lost.label.notna()]:
+        raise LymphoError(f'patient {p} has no usable image', 'look at them, or leave the patient out')
+    return patients.drop(lost.index).reset_index(drop=True)
+
 @patch
 def table(self:Recipe,
     cohort:Cohort, # labelled and unlabelled patients
     store=None, # of Recipe.store; None: it is made where it is needed
 ) -> pd.DataFrame: # patients, and for pooled recipes the features of their bags
     "The table that the model of the recipe is fitted on."
-    if self.family!='pooled': return cohort.patients
+    if self.family=='clinical': return cohort.patients
     if store is None: store = self.store(cohort)
+    patients = _with_bags(cohort.patients, store)
+    if self.family=='mil': return patients
     rows = bag_table(store.values, store.offsets, store.patients, store.settings.get('blocks'))
-    return add_image_features(cohort.patients, rows)
+    return add_image_features(patients, rows)
 
 # %% ../nbs/35_recipes.ipynb #b218c15d
 @patch
