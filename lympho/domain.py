@@ -5,14 +5,13 @@
 # %% auto #0
 __all__ = ['MIN_PATIENTS', 'GROUPS', 'Detector', 'fit_detector', 'joint_p', 'Domain', 'fit_domain']
 
-# %% ../nbs/42_domain.ipynb #33f22a2a
+# %% ../nbs/42_domain.ipynb #36cfd572
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from sklearn.covariance import LedoitWolf
-from sklearn.decomposition import PCA
 from sklearn.model_selection import KFold
 
 from .core import LymphoError
@@ -27,7 +26,7 @@ class Detector:
     scale:np.ndarray # (d,) their SD
     components:np.ndarray # (k, d) principal components
     precision:np.ndarray # (k, k) inverse of the shrunk covariance
-    beside:np.ndarray # (1,) mean square of what lies beside the components
+    residual:np.ndarray # (1,) mean square of what the components leave
     held:np.ndarray = field(default_factory=lambda: np.zeros(0)) # (n,) scores of held-out training points
 
 # %% ../nbs/42_domain.ipynb #d7639de9
@@ -40,17 +39,18 @@ def score(self:Detector,
     within = z @ self.components.T
     rest = ((z - within @ self.components)**2).mean(1)
     distance = np.einsum('ij,jk,ik->i', within, self.precision, within)/len(self.components)
-    return np.log(distance + rest/self.beside + 1e-9)
+    return np.log(distance + rest/self.residual + 1e-9)
 
 # %% ../nbs/42_domain.ipynb #0fc16971
 def _fit_detector(x):
     "The detector of the points `x`, without held-out scores."
     mean, scale = x.mean(0), x.std(0).clip(1e-3*np.abs(x).max(initial=1e-3))
     z = (x - mean)/scale
-    pca = PCA(max(1, min(20, len(x)//4, x.shape[1] - 1)), random_state=0).fit(z)
-    beside = ((z - pca.inverse_transform(pca.transform(z)))**2).mean().clip(1e-6)
-    precision = LedoitWolf().fit(pca.transform(z)).precision_
-    return Detector(mean, scale, pca.components_, precision, np.array([beside]))
+    components = np.linalg.svd(z, full_matrices=False)[2][:max(1, min(20, len(x)//4, x.shape[1] - 1))]
+    within = z @ components.T
+    residual = ((z - within @ components)**2).mean().clip(1e-6)
+    precision = LedoitWolf().fit(within).precision_
+    return Detector(mean, scale, components, precision, np.array([residual]))
 
 # %% ../nbs/42_domain.ipynb #0915202e
 MIN_PATIENTS = 10 # of training, for a detector
@@ -66,9 +66,9 @@ def fit_detector(
         held[test] = _fit_detector(x[train]).score(x[test])
     return Detector(**vars(_fit_detector(x)) | {'held':held})
 
-# %% ../nbs/42_domain.ipynb #1ef93b9f
+# %% ../nbs/42_domain.ipynb #c85b9c7b
 def _ranks(scores, held):
-    "Ranks, as shares, among the m of `held` and one new score: of each new one (n,), of each held one beside it."
+    "Ranks, as shares, among the m of `held` and one new score: of each new one (n,), of each held one with it."
     x, above = np.asarray(scores)[:, None], (held[None] >= held[:, None]).sum(1)
     n = len(held) + 1
     return (1 + (held[None] >= x).sum(1))/n, (above[None] + (x >= held[None]))/n
@@ -77,7 +77,7 @@ def joint_p(
     scores:list[np.ndarray], # (n,) of each detector
     held:list[np.ndarray], # (m,) held-out scores of each
 ) -> np.ndarray: # (n,) in (0, 1]
-    "Conformal p-value of the most conspicuous of several scores, with every held-out point ranked beside the new one."
+    "Conformal p-value of the most conspicuous of several scores, each held-out point ranked together with the new one."
     new, old = (np.min(ranks, 0) for ranks in zip(*(_ranks(s, h) for s, h in zip(scores, held))))
     return (1 + (old <= new[:, None] + 1e-12).sum(1))/(old.shape[1] + 1)
 
@@ -119,6 +119,18 @@ def _attribute_range(x, is_log):
     ends = np.array([x.min() - beyond, x.max() + beyond])
     return (np.exp(ends) if is_log else ends).round(3).tolist()
 
+def _points(store, ids):
+    "Mean and SD of the bags of the patients `ids` (n, 2d)."
+    rows = bag_table(store.values, store.offsets, store.patients).set_index('patient')
+    return rows.loc[list(ids)].to_numpy(float)
+
+# %% ../nbs/42_domain.ipynb #f0dca79a
+def _image_arrays(quality, ids, means):
+    "The range of one image, and mean and SD over bags (n, len(QUALITY)), of the patients `ids`."
+    low, high = _cell_range(quality.values[quality.cells.patient.isin(ids).to_numpy()])
+    return dict(low=low, high=high, mean=means.mean(0), sd=means.std(0).clip(1e-3))
+
+# %% ../nbs/42_domain.ipynb #7cf54633
 def fit_domain(
     patients:pd.DataFrame, # the table patients, of training
     quality=None, # store of the quality of their usable images; None: there are no images
@@ -129,19 +141,9 @@ def fit_domain(
     "The domain of a model; a `LymphoError` where the patients are too few."
     points = {k:_points(s, patients.patient) for k, s in {'quality':quality, 'features':features}.items() if s}
     ranges = {k:_attribute_range(patients[k], k=='count') for k in attributes}
-    arrays = {}
-    if quality:
-        low, high = _cell_range(quality.values[quality.cells.patient.isin(patients.patient).to_numpy()])
-        means = points['quality'][:, :len(QUALITY)]
-        arrays = dict(low=low, high=high, mean=means.mean(0), sd=means.std(0).clip(1e-3))
+    arrays = _image_arrays(quality, patients.patient, points['quality'][:, :len(QUALITY)]) if quality else {}
     detectors = {k:fit_detector(x) for k, x in points.items()}
     return Domain(arrays, detectors, {k:v for k, v in ranges.items() if v}, [list(s) for s in sizes])
-
-# %% ../nbs/42_domain.ipynb #84609b7d
-def _points(store, ids):
-    "Mean and SD of the bags of the patients `ids` (n, 2d)."
-    rows = bag_table(store.values, store.offsets, store.patients).set_index('patient')
-    return rows.loc[list(ids)].to_numpy(float)
 
 # %% ../nbs/42_domain.ipynb #d1d29196
 @patch

@@ -242,9 +242,15 @@ def predict_bags(self:FittedModel,
     with one_thread(), _reading(self.estimator, bags) as estimator: logit = decision_logit(estimator, rows)
     return pd.DataFrame({'patient':rows.patient, 'logit':logit.round(6), 'predicted_class':(logit > 0).astype(int)})
 
-# %% ../nbs/43_fitting.ipynb #833f2e66
-_PREDICTED = ['patient', 'logit', 'predicted_class']
+# %% ../nbs/43_fitting.ipynb #833f2e65
 _COLUMNS = ['patient', 'decision', 'probability', 'logit', 'predicted_class', 'p', 'usable', 'reason']
+
+@patch
+def _with_logits(self:FittedModel, cohort, found, known):
+    "The table `found` with logit and class of the patients `known`; the others have no logit, and class 1."
+    none = pd.DataFrame({'patient':[], 'logit':[], 'predicted_class':[]}).astype({'patient':object})
+    d = found.merge(self.predict_bags(*self.open(cohort, known)) if known else none, 'left', 'patient')
+    return d.assign(predicted_class=d.predicted_class.fillna(1).astype(int))
 
 @patch
 def _decide(self:FittedModel, d, prevalence, allow_ood):
@@ -255,6 +261,7 @@ def _decide(self:FittedModel, d, prevalence, allow_ood):
     refer = stopped & (d.logit.isna() | (not allow_ood))
     return d.assign(decision=decided.decision.mask(refer, 'refer'), probability=decided.probability.round(4))
 
+# %% ../nbs/43_fitting.ipynb #833f2e66
 @patch
 def predict(self:FittedModel,
     cohort:Cohort, # of any patients
@@ -268,10 +275,8 @@ def predict(self:FittedModel,
     check_prevalence(prevalence)
     found = self.check(cohort, patients)
     known = found.patient[(found.usable > 0) | (not self.recipe.encoder) | (self.domain is None)].tolist()
-    d = self.predict_bags(*self.open(cohort, known)) if known else pd.DataFrame(columns=_PREDICTED)
-    d = found.merge(d, 'left', 'patient').astype({'logit':float})
-    d['predicted_class'] = d.predicted_class.fillna(1).astype(int)
-    return self._decide(d, prevalence, allow_ood)[[c for c in _COLUMNS if c in d or self.rule]]
+    d = self._decide(self._with_logits(cohort, found, known), prevalence, allow_ood)
+    return d[[c for c in _COLUMNS if c in d]]
 
 # %% ../nbs/43_fitting.ipynb #f73f4f1d
 _WORDS = dict(reactive='reactive', refer='in doubt (refer)', tumoral='tumoral')
@@ -391,7 +396,7 @@ def _files(folder):
     files = sorted(f for f in folder.rglob('*') if f.is_file() and f!=folder/'model.json')
     return {f.relative_to(folder).as_posix():digest(f.read_bytes()) for f in files}
 
-# %% ../nbs/43_fitting.ipynb #7e4f481c
+# %% ../nbs/43_fitting.ipynb #7e4f481x
 def _write_domain(domain, folder):
     "Write the arrays of a domain, if there is one."
     if domain is None: return
@@ -404,6 +409,7 @@ def _read_domain(settings, folder):
     from safetensors.numpy import load_file
     return Domain.from_arrays(load_file(folder/'domain.safetensors'), settings)
 
+# %% ../nbs/43_fitting.ipynb #7e4f481c
 @patch
 def save(self:FittedModel,
     folder:Path|str, # made or replaced as a whole

@@ -86,6 +86,11 @@ def _paths(cells):
     known = cells.groupby('patient', sort=False).path.agg(list)
     return lambda p: known[p]
 
+def _images(model, cohort):
+    "The crops of the cells that the model reads."
+    kept = model.store(cohort).kept
+    return image_store(cohort, model.recipe.crop).keep(slice(None) if kept is None else kept)
+
 # %% ../nbs/44_interpret.ipynb #d9743590
 def _prepare(model, cohort, patients):
     "The explainer, the cells, and the predictions of `patients`: one identifier, several, or None for all."
@@ -104,7 +109,7 @@ def explain(
     """The contribution of each cell to the logit; a `LymphoError` for a recipe without images, for a patient that is
     not there, and where other weights encoded the cells."""
     explainer, bags, predictions = _prepare(model, cohort, patients)
-    return _explain_patients(explainer, bags, predictions, _paths(cohort.cells))
+    return _explain_patients(explainer, bags, predictions, _paths(model.store(cohort).cells))
 
 @patch
 def explain(self:FittedModel,
@@ -122,7 +127,7 @@ def leave_one_out(
 ) -> Explanation: # as explain, with another contribution
     "What the logit loses without each cell, for any recipe; `LymphoError` as for explain."
     explainer, bags, predictions = _prepare(model, cohort, patients)
-    return _explain_patients(explainer, bags, predictions, _paths(cohort.cells), leave_one_out=True)
+    return _explain_patients(explainer, bags, predictions, _paths(model.store(cohort).cells), leave_one_out=True)
 
 # %% ../nbs/44_interpret.ipynb #d13d45e9
 def _halves(n, resamples, r):
@@ -201,8 +206,8 @@ class MILInterpretation:
     ) -> 'MILInterpretation': # with the images of the cohort
         "Look at a fitted model; `LymphoError` as for explain."
         explainer, bags, predictions = _prepare(model, cohort, patients)
-        explanation = _explain_patients(explainer, bags, predictions, _paths(cohort.cells))
-        labels, images = cohort.patients.set_index('patient').label, image_store(cohort, model.recipe.crop)
+        explanation = _explain_patients(explainer, bags, predictions, _paths(model.store(cohort).cells))
+        labels, images = cohort.patients.set_index('patient').label, _images(model, cohort)
         return cls(explanation, labels, lambda p: explainer.embed(bags[p]), images.__getitem__)
 
 # %% ../nbs/44_interpret.ipynb #98316897
