@@ -166,7 +166,7 @@ def _read_info(folder):
         raise LymphoError(f'{file} lacks {missing[0]!r}', 'restore it, or run again with --force')
     if {'features', 'version'} <= set(info): return info
     raise LymphoError(f'{file} does not name the features and the version that the run was made with',
-                      'run again with --force, or in another folder')
+                      'make it again with --force, or in another folder')
 
 def _check_digest(content, expected, problem):
     "A LymphoError of `problem` unless the digests are the same."
