@@ -273,7 +273,7 @@ def _rule_lines(model, predictions):
     lines = [f'target miss rate: {model.rule.low.guarantee()}',
              f'with a count of at most {LOW_COUNT} x 10^9/L: {model.rule.low_count_rate()}']
     if rates := model.info.get('miss_rates'): lines.append(misses_in_words(pd.DataFrame(rates).T))
-    n = class_differs(predictions).sum()
+    n = int(class_differs(predictions).sum())
     return [*lines, *[f'class and decision differ for {n} of them: {CLASS_DIFFERS}']*(n > 0), SCALES]
 
 # %% ../nbs/43_fitting.ipynb #45f9bc11
