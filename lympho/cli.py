@@ -233,6 +233,7 @@ def train(
     recipe:str=DEFAULT_RECIPE, # name of a recipe (one that does not exist lists them all), or the path of one in JSON
     folder:Path|None=None, # where the runs of this cohort are kept; left out: runs/ and the name of the cohort
     miss_rate:float=.05, # target: share of tumoral patients with the decision reactive; 0: no rule, which saves time
+    low_count_miss_rate:float|None=None, # target where the count is at most 7.7; 0: none; left out: twice the miss rate
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     reference_year:int=REFERENCE_YEAR, # year at which ages are taken
@@ -244,7 +245,7 @@ def train(
     recipe, folder = find_recipe(recipe), _runs(cohort, folder)
     _check_place(folder/recipe.name, recipe, force)
     data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year)
-    model = fit(data, recipe, miss_rate, jobs, folder/recipe.name)
+    model = fit(data, recipe, miss_rate, jobs, folder/recipe.name, low_count_miss_rate)
     if int(os.environ.get('RANK', 0)): return
     model.save(folder/recipe.name/'fit', force)
     print(f'{model}: {folder/recipe.name/"fit"}')
@@ -314,6 +315,7 @@ def explain(
     patient:str|None=None, # identifier of the patient; must be given
     out:Path|None=None, # the HTML file; left out: in the folder of the run, by cohort and patient
     miss_rate:float|None=None, # target: share of tumoral patients with the decision reactive; left out: as in train
+    low_count_miss_rate:float|None=None, # target where the count is at most 7.7; 0: none; left out: as in train
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     reference_year:int=REFERENCE_YEAR, # year at which ages are taken
 ):
@@ -326,7 +328,7 @@ def explain(
     folder = run.parent if (run/'model.json').is_file() else run
     pages = folder/'patients'/Path(cohort).resolve().name
     data, out = _read(cohort, quarantine, pages/'quarantine.csv', reference_year), out or pages/f'{patient}.html'
-    model = model_for_patient(folder, data, patient, miss_rate)
+    model = model_for_patient(folder, data, patient, miss_rate, low_count_miss_rate)
     write_text(out, patient_page(model, data, patient))
     print(f'{model.origin(data, patient)}: {out}')
 

@@ -264,6 +264,16 @@ def table(self:Recipe,
     rows = bag_table(store.values, store.offsets, store.patients, store.settings.get('blocks'))
     return add_image_features(patients, rows)
 
+# %% ../nbs/35_recipes.ipynb #eeee3092
+@patch
+def features(self:Recipe) -> dict|None: # items of JSON; None for clinical recipes
+    "What determines the cells as the recipe reads them: crop, encoder, stages, digest of the weights."
+    if not self.encoder: return None
+    from lympho.encoders import make_encoder
+    encoder, images = make_encoder(self.encoder), dict(rows='images', crop=self.crop, mode='crop')
+    trained = dict(encoder=encoder.name, weights=encoder.digest) # what training starts from
+    return json.loads(json.dumps(images | (encoder.settings(tuple(self.stages)) if self.frozen else trained)))
+
 # %% ../nbs/35_recipes.ipynb #b218c15d
 @patch
 def make(self:Recipe,

@@ -14,19 +14,20 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import patch
 from fastcore.xml import H2, H3, Div, P, Strong
+from scipy.special import logit as logit_of
 
 from .calibration import plot_reliability
 from .cohort import LABELS, LOW_COUNT, Cohort
 from .core import BLUE, GREY, ORANGE, LymphoError, environment, plot_style, rng, write_text
 from .crossval import Run, crossval, leaderboard, patient_rows
-from .fitting import FittedModel, fit
+from .fitting import CLASS_DIFFERS, SCALES, FittedModel, class_differs, fit
 from .interpret import MILInterpretation, cell_interval
 from .metrics import pr_band, roc_band
 from .recipes import BASELINE, RECIPES
 from .report_kit import Page, cells_html, facts_html, figure_html, page, table_html
 from .report_statistics import calibration_table, data_card, decision_table, first_repeat, invariance
-from .report_statistics import model_card, protocol, referral_table, shortcuts, subgroup_scores
-from .triage import percent, plot_decision, triage
+from .report_statistics import miss_table, model_card, protocol, referral_table, shortcuts, subgroup_scores
+from .triage import fit_triage_rule, misses_in_words, plot_decision, triage
 
 # %% ../nbs/47_report.ipynb #199b754f
 def clinical_runs(
@@ -140,6 +141,13 @@ def _results(runs, run):
     return [table_html(leaderboard(runs), caption), *dots, Div(roc, pr, cls='side')]
 
 # %% ../nbs/47_report.ipynb #d09339ab
+def _in_use(run):
+    "What the rule of a model fitted on the whole cohort keeps, in words."
+    try: rule = fit_triage_rule(run, .05)
+    except LymphoError as e: return f'A model fitted on all patients has no rule: {e}.'
+    return (f'The rule of a model fitted on all patients: {rule.low.guarantee()}. '
+            f'With a count of at most {LOW_COUNT} × 10⁹/L: {rule.low_count_rate()}.')
+
 def _calibration(decided):
     "Table and figure on the predictions of one repeat."
     table = table_html(calibration_table(decided).round(3), 'Calibration: slope 1 and intercept 0 are perfect. '
@@ -151,9 +159,13 @@ def _calibration(decided):
     return Div(table, figure, cls='side')
 
 # %% ../nbs/47_report.ipynb #f8c3efeb
-_REFERRAL = ('Thresholds from inner folds for a target miss rate (conformal risk control, on average over calibration '
-             'sets): tumoral patients missed and referrals of reactive ones avoided, means over repeats; bound: 95% '
-             'bound of the miss rate, as if one threshold fixed before had been applied to each patient once.')
+_REFERRAL = ('Thresholds from inner folds for a target miss rate: tumoral patients missed and referrals of reactive '
+             'ones avoided, means over repeats. The target is kept on average over calibration sets (conformal risk '
+             f'control); where the count is at most {LOW_COUNT} × 10⁹/L, twice the target is kept too, by the '
+             'stricter of two thresholds. Bound: 95% bound of the miss rate, as if one threshold fixed before were '
+             'applied.')
+_MISSES = ('Tumoral patients missed at a target of 5% and, where the count is low, of 10%; means over repeats, share '
+           'with its exact 95% interval.')
 
 def _referral(runs, inner):
     "Sections on calibration and referral of the first of `runs`, compared with the others."
@@ -165,7 +177,8 @@ def _referral(runs, inner):
     curve = figure_html(plot_decision({n:(d.label, d.probability) for n, d in decided.items()}),
                         'Decision curve, first repeat.',
                         'Net benefit of referring by the model, of referring all and none.')
-    return [_calibration(own), H2('Referral'), table_html(referral_table(runs, inner), _REFERRAL),
+    return [_calibration(own), H2('Referral'), P(_in_use(runs[0])), table_html(referral_table(runs, inner), _REFERRAL),
+            table_html(miss_table(runs, inner), _MISSES),
             Div(table_html(decision_table(own), caption), curve, cls='side')]
 
 # %% ../nbs/47_report.ipynb #9a6ac42b
@@ -267,6 +280,14 @@ def _plot_classes(ax, predictions):
         y = k + rng(0, 'jitter', str(k)).uniform(-.22, .22, len(x))
         ax.plot(x, y, mark, color=color, alpha=.45, ms=5, mew=0)
 
+def _probability_axis(ax, calibration):
+    "Ticks at calibrated probabilities, on an axis of logits."
+    p = np.array([.001, .01, .05, .2, .5, .8, .95, .99, .999])
+    at, (left, right) = (logit_of(p) - calibration.intercept)/calibration.slope, ax.get_xlim()
+    inside = (at > left) & (at < right)
+    ax.set_xticks(at[inside], [f'{100*x:.3g}%' for x in p[inside]])
+    ax.set_xlabel('calibrated probability of a tumour')
+
 def _plot_thresholds(ax, rule):
     "The two thresholds of a rule, with room for their names."
     low, high = rule.low.threshold, max(rule.low.threshold, rule.high)
@@ -284,7 +305,7 @@ def plot_patient_logit(
     logit:float, # of the patient
     low:float, # end of its interval; NaN: it has none
     high:float, # end of its interval
-    rule=None, # see fit_triage_rule; None: no thresholds
+    rule=None, # see fit_triage_rule; its calibration labels the axis; None: no thresholds, an axis of logits
 ): # a matplotlib axes
     "A patient's logit with its interval, and the held-out logits of reactive and tumoral patients."
     import matplotlib.pyplot as plt
@@ -293,9 +314,11 @@ def plot_patient_logit(
     _plot_classes(ax, first_repeat(run.predictions))
     error = None if np.isnan(low) else [[max(logit - low, 0)], [max(high - logit, 0)]]
     ax.errorbar(logit, 2, xerr=error, fmt='D', color='black', ms=7, capsize=4)
-    if rule: _plot_thresholds(ax, rule)
     rows = ['reactive patients', 'tumoral patients', 'this patient']
     ax.set(yticks=[0, 1, 2], yticklabels=rows, ylim=(-.5, 3.1), xlabel='logit')
+    if rule:
+        _plot_thresholds(ax, rule)
+        if rule.calibration.slope > 0: _probability_axis(ax, rule.calibration)
     return ax
 
 # %% ../nbs/47_report.ipynb #4c92119c
@@ -319,7 +342,7 @@ def plot_logit_parts(
     return ax
 
 # %% ../nbs/47_report.ipynb #2a6dc0fd
-DECISIONS = {'reactive':'reactive: need not be referred', 'refer':'in doubt: refer to flow cytometry',
+DECISIONS = {'reactive':'reactive: not referred at the target miss rate', 'refer':'in doubt: refer to flow cytometry',
              'tumoral':'tumoral: refer to flow cytometry'}
 
 def _attribute_facts(who):
@@ -333,27 +356,37 @@ def _share(p): return '< 0.01' if p < .01 else '> 0.99' if p > .99 else f'{p:.2f
 # %% ../nbs/47_report.ipynb #c1032ba5
 def _between(interval, a, b): return '' if pd.isna(interval.low) else f' ({a} to {b} with other cells of the patient)'
 
-def _rule_facts(model, interval):
+def _target_facts(model, count):
+    "What the rule keeps, for whom it is stricter, and how many were missed in cross-validation."
+    facts = {'target miss rate':model.rule.low.guarantee()}
+    if not count > LOW_COUNT:
+        why = 'the count is missing' if pd.isna(count) else f'a count of at most {LOW_COUNT} × 10⁹/L'
+        facts['where the count is low'] = f'{model.rule.low_count_rate()}; this patient: {why}'
+    rates = model.info.get('miss_rates')
+    return facts | ({'in cross-validation':misses_in_words(pd.DataFrame(rates).T)} if rates else {})
+
+def _rule_facts(model, interval, count):
     "Decision, probability and target miss rate; without a rule the predicted class, and why there is no rule."
     if model.rule is None:
         return {'predicted class':Strong(LABELS[int(interval.logit > 0)]),
                 'target miss rate':f'none: {model.info["no_rule"]}'}
-    decided = model.rule.decide([interval.logit]).iloc[0]
-    ends = model.rule.decide([interval.low, interval.high]).probability
-    probability = _share(decided.probability) + _between(interval, *map(_share, ends))
-    target = f'{percent(model.rule.low.target)}: {model.rule.low.guarantee()}'
-    return {'decision':Strong(DECISIONS[decided.decision]), 'probability of a tumour':probability,
-            'target miss rate':target}
+    decided = model.rule.decide([interval.logit], count=[count]).assign(predicted_class=int(interval.logit > 0))
+    ends = _between(interval, *map(_share, model.rule.decide([interval.low, interval.high]).probability))
+    facts = {'decision':Strong(DECISIONS[decided.decision[0]]),
+             'probability of a tumour':Strong(_share(decided.probability[0]) + ends)}
+    if class_differs(decided)[0]: facts['predicted class'] = f'{LABELS[decided.predicted_class[0]]}: {CLASS_DIFFERS}'
+    return facts | _target_facts(model, count)
 
 # %% ../nbs/47_report.ipynb #30a58d7a
-def _prediction_facts(model, interval, logits, label):
-    "What is predicted of a patient; `logits` are those of the run that held it out, `label` the truth or missing."
+def _prediction_facts(model, interval, logits, who):
+    "What is predicted of a patient; `logits` are those of the run that held it out, `who` its row."
     ends = _between(interval, f'{interval.low:+.2f}', f'{interval.high:+.2f}')
-    facts = _rule_facts(model, interval) | {'logit':f'{interval.logit:+.2f}{ends}'}
+    scales = f'; {SCALES}' if model.rule else ''
+    facts = _rule_facts(model, interval, who['count']) | {'logit':f'{interval.logit:+.2f}{ends}{scales}'}
     if len(logits) > 1:
         spread = f'{logits.min():+.2f} to {logits.max():+.2f}, mean {logits.mean():+.2f}'
         facts |= {'other models':f'{len(logits)} models that held the patient out: {spread}'}
-    return facts | ({'in truth':LABELS[int(label)]} if pd.notna(label) else {})
+    return facts | ({'in truth':LABELS[int(who.label)]} if pd.notna(who.label) else {})
 
 # %% ../nbs/47_report.ipynb #ccc1c5ff
 def _logit_figure(parts, raising, lowering, attributes):
@@ -395,11 +428,16 @@ def _origin_facts(model):
             'calibrated on':f'run of folds {info["folds"]["digest"]}, predictions {info["predictions"]}'}
 
 # %% ../nbs/47_report.ipynb #3c064a7b
-def _model_for(model, cohort, patient, miss_rate):
-    "The model that held the patient out, if there is one, with the target that is wanted."
+def _model_for(model, cohort, patient, miss_rate, low_count_miss_rate):
+    "The model that held the patient out, if there is one, with the targets that are wanted."
     if model.run is None: raise LymphoError('the model is not calibrated', 'fit it with a miss rate above 0')
     if model.info.get('held_out')!=patient: model = model.held_out(cohort, patient)
-    return model if miss_rate is None else model.with_miss_rate(miss_rate)
+    if miss_rate is None and low_count_miss_rate is None: return model
+    return model.with_miss_rate(miss_rate or model.info['miss_rate'], low_count_miss_rate)
+
+def _own_rule(rule, count):
+    "The rule with the threshold that holds for a patient with this count, for a figure."
+    return rule and rule._replace(low=rule.low._replace(threshold=float(rule.low_thresholds([count])[0])))
 
 # %% ../nbs/47_report.ipynb #42e2c355
 def patient_page(
@@ -407,15 +445,17 @@ def patient_page(
     cohort:Cohort, # with the patient, and its images
     patient:str, # labelled or not
     miss_rate:float|None=None, # target: share of tumoral patients with the decision reactive; None: that of the model
+    low_count_miss_rate:float|None=None, # target within the low-count subset; 0: none; None: that of the model
 ) -> Page: # HTML that needs nothing else
     """What is predicted of one patient, by a model that held it out if there is one, and why; a `LymphoError` for a
     recipe without images, or a model without calibration."""
-    model = _model_for(model, cohort, patient, miss_rate)
+    model = _model_for(model, cohort, patient, miss_rate, low_count_miss_rate)
     interpretation = MILInterpretation.from_model(model, cohort, [patient])
     interval, who = cell_interval(model, cohort, [patient]).iloc[0], patient_rows(cohort.patients, [patient]).iloc[0]
     held = model.run.predictions.patient==patient if model.run.has_held_out(cohort, patient) else []
-    facts = _prediction_facts(model, interval, model.run.predictions.logit[held], interpretation.labels[patient])
-    figure = figure_html(plot_patient_logit(model.run, interval.logit, interval.low, interval.high, model.rule),
+    rule = _own_rule(model.rule, who['count'])
+    facts = _prediction_facts(model, interval, model.run.predictions.logit[held], who)
+    figure = figure_html(plot_patient_logit(model.run, *interval[['logit', 'low', 'high']], rule),
                          'The patient and the held-out patients of the calibration run.',
                          'Logit of the patient above those of both classes; the list above holds the numbers.')
     trained = [P(_TRAINED, cls='note')] if patient in model.trained_on(cohort) else []

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['protocol', 'subgroup_scores', 'shortcuts', 'invariance', 'first_repeat', 'calibration_table', 'referral_table',
-           'decision_table', 'model_card', 'data_card']
+           'miss_table', 'decision_table', 'model_card', 'data_card']
 
 # %% ../nbs/46_report_statistics.ipynb #4402504a
 import numpy as np
@@ -19,7 +19,7 @@ from .core import LymphoError, rng
 from .crossval import Run
 from .fitting import FittedModel
 from .metrics import evaluate, format_interval
-from .triage import min_positives, triage, triage_scores
+from .triage import min_positives, subgroup_misses, triage, triage_scores, triage_subgroups
 
 # %% ../nbs/46_report_statistics.ipynb #e1b89974
 def protocol(
@@ -129,18 +129,43 @@ def calibration_table(
 
 # %% ../nbs/46_report_statistics.ipynb #e567a707
 _COUNTED = {'tumoral':'tumoral', 'missed':'missed', 'miss_rate':'share missed', 'bound':'95% bound',
-            'reactive':'reactive',
+            'missed_low_count':'low-count missed', 'reactive':'reactive',
             'avoided':'referrals avoided', 'avoided_rate':'share avoided'}
 
+def _referral_row(run, inner, target, low_count_miss_rate):
+    "Counts of all, and the misses of the low-count subset."
+    decided = triage(run, inner, target, low_count_miss_rate=low_count_miss_rate)
+    low_count, *_ = triage_subgroups(run.cohort.labelled.patients).values()
+    missed = subgroup_misses(decided, {'low-count':low_count}).loc['low-count', 'missed']
+    return pd.concat([triage_scores(decided), pd.Series({'missed_low_count':missed})])
+
 def referral_table(
-    runs:list[Run], # on the same folds
+    runs:list[Run], # on the same folds, with their cohort
     inner:list[pd.DataFrame], # inner predictions of each
     targets:tuple[float, ...]=(.05, .1, .2), # target miss rates; those that the folds are too small for are left out
+    low_count_miss_rate:float|None=None, # target within the low-count subset; 0: none; None: twice each target
 ) -> pd.DataFrame: # a row a target and recipe: means over repeats
     "Tumoral patients missed and referrals avoided at each target miss rate."
-    rows = {f'{t:.0%}, {r.recipe.name}':triage_scores(triage(r, i, t)) for t in targets
+    rows = {f'{t:.0%}, {r.recipe.name}':_referral_row(r, i, t, low_count_miss_rate) for t in targets
             for r, i in zip(runs, inner) if t*(min_positives(i) + 1) >= 1}
     return pd.DataFrame(rows).T.rename_axis('target, recipe')[list(_COUNTED)].rename(columns=_COUNTED).round(3)
+
+# %% ../nbs/46_report_statistics.ipynb #29b6ce51
+def miss_table(
+    runs:list[Run], # on the same folds, with their cohort
+    inner:list[pd.DataFrame], # inner predictions of each
+    target:float=.05, # target miss rate of all tumoral patients
+    low_count_miss_rate:float|None=None, # target within the low-count subset; 0: none; None: twice the target
+) -> pd.DataFrame: # a row a recipe and subgroup: tumoral, missed (mean over repeats), share missed [exact 95% interval]
+    "Tumoral patients missed at a target miss rate: all, with a low count, under 65."
+    rows = {}
+    for run, own in zip(runs, inner):
+        decided = triage(run, own, target, low_count_miss_rate=low_count_miss_rate)
+        misses = subgroup_misses(decided, triage_subgroups(run.cohort.labelled.patients))
+        for name, m in misses[misses.tumoral > 0].iterrows():
+            share = f'{m["share missed"]:.0%} [{m.low:.0%}, {m.high:.0%}]'
+            rows[f'{run.recipe.name}, {name}'] = {'tumoral':int(m.tumoral), 'missed':m.missed, 'share missed':share}
+    return pd.DataFrame(rows).T.rename_axis('recipe, subgroup')
 
 # %% ../nbs/46_report_statistics.ipynb #104b6a64
 def decision_table(
