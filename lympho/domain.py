@@ -164,7 +164,7 @@ def p_values(self:Domain,
     held = [d.held for d in self.detectors.values()]
     return pd.Series(joint_p(scores, held) if held else 1., ids, dtype=float)
 
-# %% ../nbs/42_domain.ipynb #1c7dce36
+# %% ../nbs/42_domain.ipynb #9296196a
 @patch
 def _words(self:Domain, quality):
     "In what the images `quality` (n, 12) of a bag differ from training bags."
@@ -172,10 +172,21 @@ def _words(self:Domain, quality):
     return ', '.join(_groups(z, 3)) or 'its features'
 
 @patch
-def _images_reason(self:Domain, n, n_all, quality, p):
-    "Why the images of a patient cannot be decided on; empty where they can."
-    outside = 1 - self.cells_in_range(quality).mean() if n else 0
-    if n < self.min_cells: return f'too few usable images: {n} of {n_all}, {self.min_cells} are needed'
+def _other_size(self:Domain, cells):
+    "Which size of images training did not have; empty where there is none, or sizes are not known."
+    if not self.sizes or 'width' not in cells: return ''
+    found = cells[['width', 'height']].drop_duplicates().to_numpy().tolist()
+    other = next((size for size in found if 0 not in size and size not in self.sizes), None)
+    known = ' or '.join('{} x {}'.format(*size) for size in self.sizes)
+    return other and f'images of {other[0]} x {other[1]} pixels, training had {known}' or ''
+
+# %% ../nbs/42_domain.ipynb #d58cec2c
+@patch
+def _images_reason(self:Domain, cells, quality, p):
+    "Why the images `cells` of a patient, the usable of `quality`, cannot be decided on; empty where they can."
+    if other := self._other_size(cells): return other
+    n, outside = len(quality), 1 - self.cells_in_range(quality).mean() if len(quality) else 0
+    if n < self.min_cells: return f'too few usable images: {n} of {len(cells)}, {self.min_cells} are needed'
     if outside > self.max_outside: problem = f'{outside:.0%} of its images are out of the range of training'
     elif p <= self.level: problem = f'its cells are unlike those of training (p = {p:.3f})'
     else: return ''
@@ -190,28 +201,26 @@ def _attributes_reason(self:Domain, row):
             return f'{k} {row[k]:g} is outside the range of training ({low:.3g} to {high:.3g})'
     return ''
 
-# %% ../nbs/42_domain.ipynb #701a9c80
+# %% ../nbs/42_domain.ipynb #5285c461
 @patch
 def check(self:Domain,
     patients:pd.DataFrame, # the table patients
-    n_images:pd.Series|None=None, # images of each, usable or not; None: the model reads none
+    cells:pd.DataFrame|None=None, # all their images: patient, and width and height where known; None: none are read
     quality=None, # store of the quality of the usable images
     features=None, # store of the features of the same images
 ) -> pd.DataFrame: # patient, p (missing where there is no bag), usable (number of images), reason
     "Is each patient in distribution? The reason to refer is empty where it is."
-    rows, stores = [], {'quality':quality, 'features':features}
-    ids = [p for p in patients.patient if quality and p in set(quality.patients)]
-    p = self.p_values(ids, **stores) if ids else pd.Series(dtype=float)
+    rows, with_bag = [], set(quality.patients) if quality else set()
+    ids = [p for p in patients.patient if p in with_bag]
+    p = self.p_values(ids, quality=quality, features=features) if ids else pd.Series(dtype=float)
     for row in patients.to_dict('records'):
-        who, images = row['patient'], ''
-        own = quality[who].numpy() if who in p.index else np.zeros((0, len(QUALITY)))
-        if n_images is not None: images = self._images_reason(len(own), n_images[who], own, p.get(who, np.nan))
+        who = row['patient']
+        own = quality[who].numpy() if who in with_bag else np.zeros((0, len(QUALITY)))
+        images = cells is not None and self._images_reason(cells[cells.patient==who], own, p.get(who, np.nan))
         rows.append((who, p.get(who, np.nan), len(own), images or self._attributes_reason(row)))
     return pd.DataFrame(rows, columns=['patient', 'p', 'usable', 'reason'])
 
-# %% ../nbs/42_domain.ipynb #db41478e
-def _plain(x): return x.tolist() if isinstance(x, np.ndarray) else x
-
+# %% ../nbs/42_domain.ipynb #99162b7f
 @patch
 def to_arrays(self:Domain) -> dict[str, np.ndarray]: # name -> array
     "The arrays, for a file."

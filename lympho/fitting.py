@@ -64,8 +64,9 @@ def _training(used, recipe, store):
     "What model.json keeps of training on the patients `used`."
     cohort = dict(name=used.name, digest=used.digest, patients=len(used.patients),
                   tumoral=int(used.patients.label.sum()), cells=len(used.cells))
-    return dict(cohort=cohort, recipe=recipe.digest, store=getattr(store, 'settings', None),
-                training_digests=sorted(_marks(used)), environment=environment('skops', 'safetensors'))
+    return dict(cohort=cohort, reference_year=used.reference_year, recipe=recipe.digest,
+                store=getattr(store, 'settings', None), training_digests=sorted(_marks(used)),
+                environment=environment('skops', 'safetensors'))
 
 # %% ../nbs/43_fitting.ipynb #5aca4b2f
 def _quality(cohort, recipe, store):
@@ -78,7 +79,9 @@ def _domain(used, cohort, recipe, store):
     "The domain of a model that was fitted on the patients `used` of a cohort; None where they are too few."
     if len(used) < MIN_PATIENTS: return None
     attributes = tuple(a for a in recipe.inputs if a!='sex')
-    return fit_domain(used.patients, _quality(cohort, recipe, store), store if recipe.frozen else None, attributes)
+    sizes = used.cells[['width', 'height']].drop_duplicates().to_numpy().tolist() if 'width' in used.cells else []
+    features = store if recipe.frozen else None
+    return fit_domain(used.patients, _quality(cohort, recipe, store), features, attributes, sizes)
 
 # %% ../nbs/43_fitting.ipynb #9d97ed16
 def _fit_on(cohort, recipe, train, inner, seed):
@@ -184,6 +187,13 @@ def _check_patients(cohort, ids):
     for p in sorted(set(ids) - set(cohort.patients.patient)):
         raise LymphoError(f'{cohort.name} has no patient {p}', 'choose among those of the cohort')
 
+def _check_year(model, cohort):
+    "Refuse ages that were taken at another year than those of training, where the model reads ages."
+    year = model.info['reference_year']
+    if cohort.reference_year==year or 'age' not in model.recipe.inputs: return
+    raise LymphoError(f'ages of {cohort.name} are those of {cohort.reference_year}, of training those of {year}',
+                      f'read the cohort with --reference-year {year}')
+
 def _check_store(model, store):
     "Refuse cells that were made otherwise than those of training."
     settings, fitted = getattr(store, 'settings', None), model.info['store']
@@ -236,11 +246,12 @@ def check(self:FittedModel,
     "Is each patient in distribution? A `LymphoError` as for open."
     ids = cohort.patients.patient.tolist() if patients is None else list(patients)
     _check_patients(cohort, ids)
+    _check_year(self, cohort)
     rows, store = patient_rows(cohort.patients, ids), self.store(cohort)
     if not self.domain: return pd.DataFrame({'patient':ids, 'p':float('nan'), 'usable':0, 'reason':''})
     if store is None: return self.domain.check(rows)
     features = store if self.recipe.frozen else None
-    return self.domain.check(rows, cohort.bag_sizes, _quality(cohort, self.recipe, store), features)
+    return self.domain.check(rows, cohort.cells, _quality(cohort, self.recipe, store), features)
 
 # %% ../nbs/43_fitting.ipynb #0e5e727a
 @contextmanager
@@ -490,7 +501,7 @@ def _read_estimator(folder):
     return estimator
 
 # %% ../nbs/43_fitting.ipynb #558add2f
-_FIELDS = {'cohort', 'domain', 'files', 'miss_rate', 'recipe', 'rule', 'store', 'training_digests'}
+_FIELDS = {'cohort', 'domain', 'files', 'miss_rate', 'recipe', 'reference_year', 'rule', 'store', 'training_digests'}
 
 def _find_model(folder):
     "The model folder that is `folder`, or lies in it as fit."
