@@ -353,7 +353,8 @@ def _rule_lines(model, predictions):
     "What the rule keeps, and the scales, a sentence a line."
     lines = [f'target miss rate: {model.rule.low.guarantee()}',
              f'with a count of at most {LOW_COUNT} x 10^9/L: {model.rule.low_count_rate()}']
-    if rates := model.info.get('miss_rates'): lines.append(misses_in_words(pd.DataFrame(rates).T))
+    if rates := model.info.get('miss_rates'):
+        lines.append(f'tumoral patients missed in cross-validation: {misses_in_words(pd.DataFrame(rates).T)}')
     n = int(class_differs(predictions).sum())
     return [*lines, *[f'class and decision differ for {n} of them: {CLASS_DIFFERS}']*(n > 0), SCALES]
 

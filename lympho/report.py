@@ -363,7 +363,7 @@ def _target_facts(model, count):
         why = 'the count is missing' if pd.isna(count) else f'a count of at most {LOW_COUNT} × 10⁹/L'
         facts['where the count is low'] = f'{model.rule.low_count_rate()}; this patient: {why}'
     rates = model.info.get('miss_rates')
-    return facts | ({'in cross-validation':misses_in_words(pd.DataFrame(rates).T)} if rates else {})
+    return facts | ({'missed in cross-validation':misses_in_words(pd.DataFrame(rates).T)} if rates else {})
 
 def _rule_facts(model, interval, count):
     "Decision, probability and target miss rate; without a rule the predicted class, and why there is no rule."

@@ -213,9 +213,11 @@ def from_dict(cls:TriageRule,
 # %% ../nbs/41_triage.ipynb #7510c5e6
 @patch
 def low_count_rate(self:TriageRule) -> str: # words, without a full stop
-    "The miss rate that the rule keeps among patients with a low count."
+    "The miss rate that the rule keeps among patients with a low count, or without a count."
     if self.low_count is None: return 'no target of its own: too few tumoral patients, or none was asked for'
-    return f'{self.low_count.rate()} (from {self.low_count.positives} tumoral patients; for a missing count too)'
+    n, is_smallest = self.low_count.positives, self.low_count.target*(self.low_count.positives + 1) < 1 + 1e-9
+    whose = f'the smallest rate that {n} tumoral patients can keep' if is_smallest else f'from {n} tumoral patients'
+    return f'{self.low_count.rate()} ({whose}; for a missing count too)'
 
 # %% ../nbs/41_triage.ipynb #6f27f2ad
 def triage_subgroups(
@@ -315,10 +317,10 @@ def subgroup_misses(
 def misses_in_words(
     misses:pd.DataFrame, # see subgroup_misses
 ) -> str: # without a full stop
-    "Miss rates of subgroups in words."
+    "How many of the tumoral patients of each subgroup were missed, in words."
     def rates(m): return f'{m["share missed"]:.0%}, 95% interval {m.low:.0%} to {m.high:.0%}'
     rows = [f'{name}: {m.missed:.3g} of {m.tumoral:.0f} ({rates(m)})' for name, m in misses.iterrows() if m.tumoral]
-    return 'tumoral patients missed in cross-validation: ' + '; '.join(rows)
+    return '; '.join(rows)
 
 # %% ../nbs/41_triage.ipynb #14287e37
 def net_benefit(
