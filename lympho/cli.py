@@ -276,16 +276,19 @@ def _check_out(cohort, files, ours):
         raise LymphoError(f'{file} is named twice', f'choose another place with {option}')
 
 # %% ../nbs/48_cli.ipynb #794283a8
+_ALLOWED = ' (--allow-ood: patients out of distribution are decided on)'
+
 @command
 def predict(
     run:Path, # folder of a fitted model, as train prints it, or the one above
     cohort:Path, # folder of a cohort with patients to predict
     everyone:bool=False, # labelled patients too; else only those without a label
     prevalence:float|None=None, # share of tumoral patients where these come from; moves probabilities, not decisions
-    out:Path=Path('predictions.csv'), # where patient, decision, probability, logit, predicted_class are written
+    out:Path=Path('predictions.csv'), # where patient, decision, probability, logit, class, p, usable, reason are written
     submission:Path|None=None, # where the challenge's ID and LABEL are written; left out: nowhere
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
-    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
+    reference_year:int|None=None, # year at which ages are taken; left out: as in training
+    allow_ood:bool=False, # decide on patients out of distribution too, which nothing vouches for
 ):
     "Predict whether the lymphocytosis of patients is reactive or tumoral."
     from lympho.calibration import check_prevalence
@@ -293,11 +296,14 @@ def predict(
     from lympho.fitting import load_model, write_submission
     check_prevalence(prevalence)
     _check_out(cohort, {'--out':out, '--submission':submission}, _TABLES)
-    model, data = load_model(run), _read(cohort, quarantine, out.with_suffix('.quarantine.csv'), reference_year)
-    predictions = model.predict(data, _patients_to_predict(data, everyone), prevalence)
+    model = load_model(run)
+    year = model.info['reference_year'] if reference_year is None else reference_year
+    data = _read(cohort, quarantine, out.with_suffix('.quarantine.csv'), year)
+    predictions = model.predict(data, _patients_to_predict(data, everyone), prevalence, allow_ood)
     write_table(out, predictions)
     if submission: write_submission(predictions, submission)
-    print(f'{model.summary(predictions, data)}\nin {out}\nFor research; not a medical device.')
+    text = f'{model.summary(predictions, data)}\nin {out}\nFor research; not a medical device.'
+    print(text.replace('\n', _ALLOWED + '\n') + _ALLOWED if allow_ood else text)
 
 # %% ../nbs/48_cli.ipynb #4d67bd6d
 def _patients_to_predict(cohort, everyone):

@@ -267,10 +267,12 @@ def table(self:Recipe,
 # %% ../nbs/35_recipes.ipynb #eeee3092
 @patch
 def features(self:Recipe) -> dict|None: # items of JSON; None for clinical recipes
-    "What determines the cells as the recipe reads them: crop, encoder, stages, digest of the weights."
+    "What determines the cells as the recipe reads them: crop, encoder, stages, digest of the weights, rule about images."
     if not self.encoder: return None
     from lympho.encoders import make_encoder
     encoder, images = make_encoder(self.encoder), dict(rows='images', crop=self.crop, mode='crop')
+    from lympho.quality import QUALITY_VERSION
+    if self.usable_only: images |= dict(quality=QUALITY_VERSION)
     trained = dict(encoder=encoder.name, weights=encoder.digest) # what training starts from
     return json.loads(json.dumps(images | (encoder.settings(tuple(self.stages)) if self.frozen else trained)))
 

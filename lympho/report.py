@@ -365,24 +365,38 @@ def _target_facts(model, count):
     rates = model.info.get('miss_rates')
     return facts | ({'missed in cross-validation':misses_in_words(pd.DataFrame(rates).T)} if rates else {})
 
-def _rule_facts(model, interval, count):
+def _rule_facts(model, interval, count, reason):
     "Decision, probability and target miss rate; without a rule the predicted class, and why there is no rule."
     if model.rule is None:
         return {'predicted class':Strong(LABELS[int(interval.logit > 0)]),
                 'target miss rate':f'none: {model.info["no_rule"]}'}
     decided = model.rule.decide([interval.logit], count=[count]).assign(predicted_class=int(interval.logit > 0))
+    if reason: return {'decision':Strong(DECISIONS['refer']), 'out of distribution':f'{reason}. {_OUT}'}
     ends = _between(interval, *map(_share, model.rule.decide([interval.low, interval.high]).probability))
     facts = {'decision':Strong(DECISIONS[decided.decision[0]]),
              'probability of a tumour':Strong(_share(decided.probability[0]) + ends)}
     if class_differs(decided)[0]: facts['predicted class'] = f'{LABELS[decided.predicted_class[0]]}: {CLASS_DIFFERS}'
     return facts | _target_facts(model, count)
 
+# %% ../nbs/47_report.ipynb #30a58d7b
+_OUT = 'A decision from such a bag would mean nothing, so the patient is referred, whatever the logit'
+
+def _known_prediction(model, cohort, patient):
+    "The prediction of a patient; a LymphoError where no image can be used."
+    found = model.predict(cohort, [patient]).iloc[0]
+    if found.usable: return found
+    raise LymphoError(f'patient {patient}: {found.reason or "no usable image"}', 'refer the patient, or take images anew')
+
+def _image_facts(cohort, found):
+    "How many images of a patient show a cell in the middle."
+    return {'images':f'{found.usable} of {cohort.bag_sizes[found.patient]} show a cell in the middle; the others are left out'}
+
 # %% ../nbs/47_report.ipynb #30a58d7a
-def _prediction_facts(model, interval, logits, who):
-    "What is predicted of a patient; `logits` are those of the run that held it out, `who` its row."
+def _prediction_facts(model, interval, logits, who, found):
+    "What is predicted of a patient; `logits` are those of the run that held it out, `who` its row, `found` its prediction."
     ends = _between(interval, f'{interval.low:+.2f}', f'{interval.high:+.2f}')
     scales = f'; {SCALES}' if model.rule else ''
-    facts = _rule_facts(model, interval, who['count']) | {'logit':f'{interval.logit:+.2f}{ends}{scales}'}
+    facts = _rule_facts(model, interval, who['count'], found.reason) | {'logit':f'{interval.logit:+.2f}{ends}{scales}'}
     if len(logits) > 1:
         spread = f'{logits.min():+.2f} to {logits.max():+.2f}, mean {logits.mean():+.2f}'
         facts |= {'other models':f'{len(logits)} models that held the patient out: {spread}'}
@@ -450,16 +464,17 @@ def patient_page(
     """What is predicted of one patient, by a model that held it out if there is one, and why; a `LymphoError` for a
     recipe without images, or a model without calibration."""
     model = _model_for(model, cohort, patient, miss_rate, low_count_miss_rate)
+    found = _known_prediction(model, cohort, patient)
     interpretation = MILInterpretation.from_model(model, cohort, [patient])
     interval, who = cell_interval(model, cohort, [patient]).iloc[0], patient_rows(cohort.patients, [patient]).iloc[0]
     held = model.run.predictions.patient==patient if model.run.has_held_out(cohort, patient) else []
     rule = _own_rule(model.rule, who['count'])
-    facts = _prediction_facts(model, interval, model.run.predictions.logit[held], who)
+    facts = _prediction_facts(model, interval, model.run.predictions.logit[held], who, found)
     figure = figure_html(plot_patient_logit(model.run, *interval[['logit', 'low', 'high']], rule),
                          'The patient and the held-out patients of the calibration run.',
                          'Logit of the patient above those of both classes; the list above holds the numbers.')
     trained = [P(_TRAINED, cls='note')] if patient in model.trained_on(cohort) else []
     return page(f'lympho: patient {patient} of {cohort.name}', P(DISCLAIMER, cls='note'), *trained,
-                H2('Prediction'), facts_html(facts | _attribute_facts(who)), figure, P(_INTERVALS),
+                H2('Prediction'), facts_html(facts | _attribute_facts(who) | _image_facts(cohort, found)), figure, P(_INTERVALS),
                 H2('Why'), *_explanation(interpretation, patient, model.recipe.attributes),
                 H2('Made with'), facts_html(_origin_facts(model)))
