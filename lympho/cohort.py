@@ -417,6 +417,8 @@ def _decoding():
 # %% ../nbs/01_cohort.ipynb #d1382922
 _MIN_RANGE, _MAX_COLOURS = 32, 8 # a photograph has more of both
 
+def _is_grey(image): return len({image.getchannel(c).tobytes() for c in 'RGB'})==1
+
 def _check_values(image):
     "The distance of the darkest and the brightest value; a LymphoError where no photograph has such values."
     darkest, brightest = zip(*image.getextrema())
@@ -429,6 +431,8 @@ def _check_values(image):
     if dynamic_range < _MIN_RANGE: raise LymphoError(f'hardly any contrast{span}', remedy)
     if colours := image.getcolors(_MAX_COLOURS):
         raise LymphoError(f'only {len(colours)} colours, as in a mask', 'put the photograph in its place')
+    if len({*zip(darkest, brightest)})==1 and _is_grey(image):
+        raise LymphoError('grey, though saved as colour', 'export the photograph in colour')
     return dynamic_range
 
 # %% ../nbs/01_cohort.ipynb #6585cfab
@@ -478,8 +482,8 @@ def _look_at(image, data):
     "Pixels, size, look and dynamic range of an image; a LymphoError where it is no photograph."
     image.load()
     _check_bytes(data, image.size)
-    dynamic_range = _check_values(image)
     _check_end(image)
+    dynamic_range = _check_values(image)
     pixels = digest(image.tobytes(), str(image.size))
     return pixels, *image.size, perceptual_hash(image), dynamic_range
 
