@@ -417,6 +417,8 @@ def _decoding():
 # %% ../nbs/01_cohort.ipynb #d1382922
 _MIN_RANGE, _MAX_COLOURS = 32, 8 # a photograph has more of both
 
+def _is_grey(image): return len({image.getchannel(c).tobytes() for c in 'RGB'})==1
+
 def _check_values(image):
     "The distance of the darkest and the brightest value; a LymphoError where no photograph has such values."
     darkest, brightest = zip(*image.getextrema())
@@ -429,28 +431,31 @@ def _check_values(image):
     if dynamic_range < _MIN_RANGE: raise LymphoError(f'hardly any contrast{span}', remedy)
     if colours := image.getcolors(_MAX_COLOURS):
         raise LymphoError(f'only {len(colours)} colours, as in a mask', 'put the photograph in its place')
+    if len({*zip(darkest, brightest)})==1 and _is_grey(image):
+        raise LymphoError('grey, though saved as colour', 'export the photograph in colour')
     return dynamic_range
 
 # %% ../nbs/01_cohort.ipynb #6585cfab
 def _is_even(band): return all(d==b for d, b in band.getextrema())
 
 def _check_end(image):
-    "Refuse an image whose lowest eighth was filled in by a decoder."
-    width, height = image.size
-    lowest, highest = image.crop((0, height - height//8, width, height)), image.crop((0, 0, width, height//8))
-    if not _is_even(lowest) or _is_even(highest) or set(lowest.getpixel((0, 0))) <= {0, 255}: return
-    raise LymphoError('the lowest eighth is one even colour, as in a file that was cut off',
+    "Refuse an image whose last rows were filled in by a decoder."
+    (width, height), n = image.size, 16 # rows of a block of a JPEG with coarser colours
+    last, first = image.crop((0, height - n, width, height)), image.crop((0, 0, width, n))
+    if not _is_even(last) or _is_even(first) or set(last.getpixel((0, 0))) <= {0, 255}: return
+    raise LymphoError('its last rows have one even colour, as in a file that was cut off',
                       'copy it again from its source')
 
 # %% ../nbs/01_cohort.ipynb #c9723005
-def _check_end_mark(data):
-    "Refuse a JPEG that has no mark of its end."
+def _check_bytes(data, size):
+    "Refuse a JPEG without a mark of its end, or with more zeros in a row than even an image of one colour needs."
     if not data.startswith(b'\xff\xd8'): return
-    at = 2
-    while data[at + 1]!=0xda: # over the header, which may hold a thumbnail
-        at += 1 if data[at + 1]==0xff else 2 + int.from_bytes(data[at + 2:at + 4], 'big')
-    if data.find(b'\xff\xd9', at) > 0: return
-    raise LymphoError('the file ends before the image does', 'copy it again from its source')
+    start, end, (width, height) = 2, data.rfind(b'\xff\xd9'), size
+    while data[start + 1]!=0xda: # over the header, which may hold a thumbnail
+        start += 1 if data[start + 1]==0xff else 2 + int.from_bytes(data[start + 2:start + 4], 'big')
+    if end < start: raise LymphoError('the file ends before the image does', 'copy it again from its source')
+    if bytes(width*height//64) in data[start:end]:
+        raise LymphoError('a part of the file was overwritten with zeros', 'copy it again from its source')
 
 # %% ../nbs/01_cohort.ipynb #0c909383
 _COSINES = np.cos(np.pi*np.outer(np.arange(1, 9), np.arange(.5, 32))/32) # (frequencies, pixels)
@@ -476,9 +481,9 @@ class Picture(NamedTuple):
 def _look_at(image, data):
     "Pixels, size, look and dynamic range of an image; a LymphoError where it is no photograph."
     image.load()
-    _check_end_mark(data)
-    dynamic_range = _check_values(image)
+    _check_bytes(data, image.size)
     _check_end(image)
+    dynamic_range = _check_values(image)
     pixels = digest(image.tobytes(), str(image.size))
     return pixels, *image.size, perceptual_hash(image), dynamic_range
 
