@@ -284,7 +284,7 @@ def predict(
     cohort:Path, # folder of a cohort with patients to predict
     everyone:bool=False, # labelled patients too; else only those without a label
     prevalence:float|None=None, # share of tumoral patients where these come from; moves probabilities, not decisions
-    out:Path=Path('predictions.csv'), # where patient, decision, probability, logit, class, p, usable, reason are written
+    out:Path=Path('predictions.csv'), # table of patients: decision, probability, logit, reason and more
     submission:Path|None=None, # where the challenge's ID and LABEL are written; left out: nowhere
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     reference_year:int|None=None, # year at which ages are taken; left out: as in training

@@ -267,7 +267,7 @@ def table(self:Recipe,
 # %% ../nbs/35_recipes.ipynb #eeee3092
 @patch
 def features(self:Recipe) -> dict|None: # items of JSON; None for clinical recipes
-    "What determines the cells as the recipe reads them: crop, encoder, stages, digest of the weights, rule about images."
+    "What determines the cells as the recipe reads them: crop, encoder, stages, digest of the weights, rule."
     if not self.encoder: return None
     from lympho.encoders import make_encoder
     encoder, images = make_encoder(self.encoder), dict(rows='images', crop=self.crop, mode='crop')

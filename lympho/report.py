@@ -384,16 +384,17 @@ _OUT = 'A decision from such a bag would mean nothing, so the patient is referre
 def _known_prediction(model, cohort, patient):
     "The prediction of a patient; a LymphoError where no image can be used."
     found = model.predict(cohort, [patient]).iloc[0]
-    if found.usable: return found
-    raise LymphoError(f'patient {patient}: {found.reason or "no usable image"}', 'refer the patient, or take images anew')
+    if found.usable or not (model.recipe.encoder and model.domain): return found
+    raise LymphoError(f'patient {patient}: {found.reason or "no usable image"}', 'refer it, or take its images anew')
 
 def _image_facts(cohort, found):
     "How many images of a patient show a cell in the middle."
-    return {'images':f'{found.usable} of {cohort.bag_sizes[found.patient]} show a cell in the middle; the others are left out'}
+    n = cohort.bag_sizes[found.patient]
+    return {'images':f'{found.usable} of {n} show a cell in the middle; the others are left out'}
 
 # %% ../nbs/47_report.ipynb #30a58d7a
 def _prediction_facts(model, interval, logits, who, found):
-    "What is predicted of a patient; `logits` are those of the run that held it out, `who` its row, `found` its prediction."
+    "What is predicted of a patient; `logits` of models that held it out, `who` its row, `found` its prediction."
     ends = _between(interval, f'{interval.low:+.2f}', f'{interval.high:+.2f}')
     scales = f'; {SCALES}' if model.rule else ''
     facts = _rule_facts(model, interval, who['count'], found.reason) | {'logit':f'{interval.logit:+.2f}{ends}{scales}'}
@@ -474,7 +475,8 @@ def patient_page(
                          'The patient and the held-out patients of the calibration run.',
                          'Logit of the patient above those of both classes; the list above holds the numbers.')
     trained = [P(_TRAINED, cls='note')] if patient in model.trained_on(cohort) else []
+    facts |= _attribute_facts(who) | _image_facts(cohort, found)
     return page(f'lympho: patient {patient} of {cohort.name}', P(DISCLAIMER, cls='note'), *trained,
-                H2('Prediction'), facts_html(facts | _attribute_facts(who) | _image_facts(cohort, found)), figure, P(_INTERVALS),
+                H2('Prediction'), facts_html(facts), figure, P(_INTERVALS),
                 H2('Why'), *_explanation(interpretation, patient, model.recipe.attributes),
                 H2('Made with'), facts_html(_origin_facts(model)))
