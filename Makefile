@@ -10,10 +10,10 @@ READY  := $(PLACE)-$(word 2,$(KEYS))
 ONE    := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test gpu docs quarto lab export readme refresh hooks lock clean
+.PHONY: help setup run test gpu docs quarto lab export readme refresh registry hooks lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## make or update the environment in .venv; the other targets do it by themselves
 
@@ -55,6 +55,9 @@ readme: $(READY) ## write README.md and nbs/nbdev.yml from nbs/index.ipynb and s
 
 refresh: $(READY) ## run NB=nbs/x.ipynb and store its outputs; FLAGS='data' runs the flagged cells too
 	@$(ONE) $(BIN)/python .ci/refresh.py --flags '$(FLAGS)' $(or $(NB),$(error name the notebooks: make refresh NB=nbs/x.ipynb))
+
+registry: $(READY) ## refresh the stored outputs that list poolings, encoders, fusions or recipes, and the README
+	@$(ONE) $(BIN)/python .ci/refresh.py nbs/35_recipes.ipynb nbs/44_interpret.ipynb nbs/index.ipynb && $(BIN)/python .ci/pages.py
 
 hooks: ## let git merge notebooks cell by cell, in this clone
 	@git config --local include.path ../.gitconfig

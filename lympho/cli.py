@@ -275,9 +275,13 @@ def _check_out(cohort, files, ours):
         option, file = list(files.items())[-1]
         raise LymphoError(f'{file} is named twice', f'choose another place with {option}')
 
-# %% ../nbs/48_cli.ipynb #794283a8
-_ALLOWED = ' (--allow-ood: patients out of distribution are decided on)'
+# %% ../nbs/48_cli.ipynb #a11d0000
+def _print_lines(text, allow_ood):
+    "Print; with --allow-ood every line repeats it."
+    end = ' (--allow-ood: patients out of distribution are decided on)' if allow_ood else ''
+    for line in text.splitlines(): print(line + end)
 
+# %% ../nbs/48_cli.ipynb #794283a8
 @command
 def predict(
     run:Path, # folder of a fitted model, as train prints it, or the one above
@@ -302,8 +306,7 @@ def predict(
     predictions = model.predict(data, _patients_to_predict(data, everyone), prevalence, allow_ood)
     write_table(out, predictions)
     if submission: write_submission(predictions, submission)
-    text = f'{model.summary(predictions, data)}\nin {out}\nFor research; not a medical device.'
-    print(text.replace('\n', _ALLOWED + '\n') + _ALLOWED if allow_ood else text)
+    _print_lines(f'{model.summary(predictions, data)}\nin {out}\nFor research; not a medical device.', allow_ood)
 
 # %% ../nbs/48_cli.ipynb #4d67bd6d
 def _patients_to_predict(cohort, everyone):

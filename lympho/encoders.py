@@ -354,6 +354,8 @@ def _call_entry(name, entry):
     encoder = entry()
     if not isinstance(encoder, CellEncoder):
         raise LymphoError(f'encoder {name!r} is of type {type(encoder).__name__}', 'derive its class from CellEncoder')
+    for member in ('digest', 'width')[:1 + (type(encoder).blocks is CellEncoder.blocks)]:
+        if not hasattr(encoder, member): raise LymphoError(f'encoder {name!r} has no {member}', 'see CellEncoder')
     encoder.name = name
     return encoder
 

@@ -328,6 +328,7 @@ def _count_decisions(predictions):
     tumoral = int(predictions.predicted_class.sum())
     return f'{tumoral} tumoral, {len(predictions) - tumoral} reactive, at logit 0'
 
+# %% ../nbs/43_fitting.ipynb #f73f4f1e
 def _count_reasons(predictions):
     "How many are out of distribution, in words."
     reasons = predictions.reason[predictions.reason!='']

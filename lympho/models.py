@@ -82,6 +82,8 @@ class CropEncoder(nn.Module):
     ):
         super().__init__()
         self.encoder, self.dropout = make_encoder(name, weights), nn.Dropout(dropout)
+        if not hasattr(self.encoder, 'net'):
+            raise LymphoError(f'encoder {name} cannot be trained on crops', 'use a network, or a frozen encoder')
         self.stage = self.encoder.stage_indices((stage,))[0]
         self.encoder.net.requires_grad_(True)
         self.d = self.encoder.stages[self.stage].channels
@@ -308,6 +310,8 @@ def make_model(
 ) -> MILModel: # on the CPU
     "A model from the names of its parts; a `LymphoError` names one that does not exist or does not fit."
     fuse = FUSIONS[fusion]
+    if not issubclass(fuse, NoFusion):
+        raise LymphoError(f'fusion {fusion!r} is no NoFusion', 'derive its class from it')
     if fusion!='none' and not n_inputs:
         raise LymphoError(f'fusion {fusion!r} without attributes', 'give attributes, or fusion none')
     encoder = _encoder(sample, encoder, components, hidden, dropout)

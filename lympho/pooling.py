@@ -189,6 +189,10 @@ def contributions(self:Pooling,
 
 # %% ../nbs/23_pooling.ipynb #5a1c0e26
 @patch
+def _weights(self:Pooling, x, seg):
+    raise NotImplementedError(f'{type(self).__name__} has no _weights: define it, or _pool and exact = False')
+
+@patch
 def _pool(self:Pooling, x, seg): return seg.weighted(self._weights(x, seg), x)
 
 @patch
