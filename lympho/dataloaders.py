@@ -28,6 +28,7 @@ from .cohort import LABELS, Cohort
 from .core import LymphoError, rng, derive_seed
 from .encoders import STAGES, CellEncoder, feature_store, image_store
 from .images import Augment, Store
+from .quality import keep_usable
 
 # %% ../nbs/30_dataloaders.ipynb #02cc3bdc
 from fastai.data.core import DataLoaders, Datasets, TfmdDL, Transform, dispatch, test_set
@@ -329,14 +330,16 @@ class CellSource:
     encoder:str|CellEncoder|None='efficientnet_lite0' # see make_encoder; None: crops
     stages:tuple[int, ...]=STAGES # of the encoder
     crop:int=112 # side of the centre of an image, in pixels
+    usable_only:bool=True # leave out images without a cell in the middle, see unusable_reason
 
     def store(self,
         cohort:Cohort, # labelled and unlabelled patients
         device:str|torch.device|None=None, # of the encoder; None: the GPU if there is one
-    ) -> Store: # of all its cells, in the cache folder
+    ) -> Store: # of its cells, in the cache folder
         "The cells of a cohort."
-        if self.encoder is None: return image_store(cohort, self.crop)
-        return feature_store(cohort, self.encoder, self.stages, self.crop, device)
+        if self.encoder is None: store = image_store(cohort, self.crop)
+        else: store = feature_store(cohort, self.encoder, self.stages, self.crop, device)
+        return keep_usable(store, cohort, self.crop) if self.usable_only else store
 
 # %% ../nbs/30_dataloaders.ipynb #5b280032
 def _validation(cohort, valid, seed):
@@ -366,6 +369,7 @@ def mil_dataloaders(
     encoder:str|CellEncoder|None=None, # of features, see make_encoder; None: EfficientNet-Lite0
     stages:tuple[int, ...]=STAGES, # of that encoder
     crop:int=112, # side of the centre of an image, in pixels
+    usable_only:bool=True, # leave out images without a cell in the middle, see unusable_reason
     attributes:tuple[str, ...]|None=None, # see input_columns; None: log_count and age, where patients have them
     seed:int=0, # of the validation part, order, cells and augmentation
     device:str|torch.device|None=None, # where batches go; None: the GPU if there is one
@@ -373,7 +377,7 @@ def mil_dataloaders(
     "Loaders of a cohort; a `LymphoError` names a patient in both parts, or says why there can be no such split."
     if crops and encoder: raise LymphoError(f'encoder {encoder!r} for crops', 'name it in mil_learner, which trains it')
     train, held_out = _validation(cohort, valid, seed)
-    source = CellSource(None if crops else encoder or CellSource.encoder, tuple(stages), crop)
+    source = CellSource(None if crops else encoder or CellSource.encoder, tuple(stages), crop, usable_only)
     attributes = _known_attributes(_rows(cohort.patients, train), attributes)
     dls = bag_dataloaders(source.store(cohort, device), cohort.patients, train, held_out, inputs=attributes,
                           seed=seed, device=device, **kwargs)

@@ -57,15 +57,17 @@ def networks(
 
 # %% ../nbs/43_fitting.ipynb #5aca4b1f
 def _marks(cohort, k=8):
-    "The digests of `k` images of each patient, by which it is recognised."
-    return cohort.cells.sort_values('digest', kind='stable').groupby('patient', sort=False).head(k).digest
+    "The digests of the colours of `k` images of each patient, by which it is known again; of files not decoded."
+    pictures = cohort.cells.pixels.where(cohort.cells.pixels.ne(''), cohort.cells.digest)
+    table = pd.DataFrame({'patient':cohort.cells.patient, 'picture':pictures}).sort_values('picture', kind='stable')
+    return table.groupby('patient', sort=False).head(k).picture
 
 def _training(used, recipe, store):
     "What model.json keeps of training on the patients `used`."
     cohort = dict(name=used.name, digest=used.digest, patients=len(used.patients),
                   tumoral=int(used.patients.label.sum()), cells=len(used.cells))
     return dict(cohort=cohort, reference_year=used.reference_year, recipe=recipe.digest,
-                store=getattr(store, 'settings', None), training_digests=sorted(_marks(used)),
+                store=getattr(store, 'settings', None), training_images=sorted(_marks(used)),
                 environment=environment('skops', 'safetensors'))
 
 # %% ../nbs/43_fitting.ipynb #5aca4b2f
@@ -176,9 +178,11 @@ def with_miss_rate(self:FittedModel,
 def trained_on(self:FittedModel,
     cohort:Cohort, # of any patients
 ) -> list[str]: # some of its patients
-    "The patients on whose cells the model was fitted, also where some of the images are gone."
-    marked = cohort.cells.digest.isin(set(self.info['training_digests']))
-    return cohort.cells.patient[marked].drop_duplicates().tolist()
+    """The patients on whose cells the model was fitted, also where some of the images are gone, and under another
+    name or in another format that keeps the colours."""
+    known, cells = set(self.info['training_images']), cohort.cells
+    marked = cells.pixels.isin(known) | cells.digest.isin(known)
+    return cells.patient[marked].drop_duplicates().tolist()
 
 # %% ../nbs/43_fitting.ipynb #d4aea148
 def _check_patients(cohort, ids):
@@ -503,7 +507,7 @@ def _read_estimator(folder):
     return estimator
 
 # %% ../nbs/43_fitting.ipynb #558add2f
-_FIELDS = {'cohort', 'domain', 'files', 'miss_rate', 'recipe', 'reference_year', 'rule', 'store', 'training_digests'}
+_FIELDS = {'cohort', 'domain', 'files', 'miss_rate', 'recipe', 'reference_year', 'rule', 'store', 'training_images'}
 
 def _find_model(folder):
     "The model folder that is `folder`, or lies in it as fit."

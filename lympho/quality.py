@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['QUALITY', 'QUALITY_VERSION', 'MIN_CENTRE', 'MIN_RANGE', 'image_quality', 'unusable_reason', 'QualityStore',
-           'quality_store', 'usable_cells']
+           'quality_store', 'usable_cells', 'keep_usable']
 
 # %% ../nbs/25_quality.ipynb #db957eb4
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from scipy import ndimage
@@ -100,3 +102,13 @@ def usable_cells(
     "Which cells of a cohort can be used, and why the others cannot."
     store = quality_store(cohort, crop)
     return store.cells[['patient', 'path']].assign(reason=unusable_reason(store.values))
+
+# %% ../nbs/25_quality.ipynb #18541f01
+def keep_usable(
+    store:Store, # of all cells of the cohort
+    cohort:Cohort, # labelled and unlabelled patients
+    crop:int=112, # side of the centre in pixels
+) -> Store: # its settings name the version of the rule
+    "The store without the cells that cannot be used."
+    kept = store.keep(usable_cells(cohort, crop).reason.eq('').to_numpy())
+    return replace(kept, settings=store.settings | {'quality':QUALITY_VERSION})

@@ -11,7 +11,7 @@ import inspect
 import json
 import re
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from functools import wraps
 from itertools import chain
 from pathlib import Path
@@ -224,12 +224,6 @@ def digest(self:Recipe) -> str: # 16 hexadecimal digits
     return digest_of(asdict(self))
 
 # %% ../nbs/35_recipes.ipynb #f10997fd
-def _keep_usable(store, cohort, crop):
-    "The store without the cells that cannot be used; its settings name the version of the rule."
-    from lympho.quality import QUALITY_VERSION, usable_cells
-    kept = store.keep(usable_cells(cohort, crop).reason.eq('').to_numpy())
-    return replace(kept, settings=store.settings | {'quality':QUALITY_VERSION})
-
 @patch
 def store(self:Recipe,
     cohort:Cohort, # labelled and unlabelled patients
@@ -239,9 +233,10 @@ def store(self:Recipe,
     "The cells of a cohort as the recipe reads them, in the cache folder."
     if not self.encoder: return None
     from lympho.encoders import feature_store, image_store
+    from lympho.quality import keep_usable
     if not self.frozen: store = image_store(cohort, self.crop)
     else: store = feature_store(cohort, encoder or self.encoder, tuple(self.stages), self.crop, device)
-    return _keep_usable(store, cohort, self.crop) if self.usable_only else store
+    return keep_usable(store, cohort, self.crop) if self.usable_only else store
 
 # %% ../nbs/35_recipes.ipynb #0895be97
 def _with_bags(patients, store):
