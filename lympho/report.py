@@ -23,6 +23,7 @@ from .crossval import Run, crossval, leaderboard, patient_rows
 from .fitting import CLASS_DIFFERS, SCALES, FittedModel, class_differs, fit
 from .interpret import MILInterpretation, cell_interval
 from .metrics import pr_band, roc_band
+from .quality import usable_cells
 from .recipes import BASELINE, RECIPES
 from .report_kit import Page, cells_html, facts_html, figure_html, page, table_html
 from .report_statistics import calibration_table, data_card, decision_table, first_repeat, invariance
@@ -215,13 +216,27 @@ def _cells(model, cohort, n=12):
             show(lowest, 'Cells that lower it most.', 'lowers')]
 
 # %% ../nbs/47_report.ipynb #fbf1bf35
-def _cohort(cohort):
-    "Sections on who the patients are."
+def _unusable(cohort, crop):
+    "How many images show no cell, in words."
+    reasons = usable_cells(cohort, crop).reason
+    counts = [f'{n} {reason}' for reason, n in reasons[reasons!=''].value_counts().items()]
+    return f'Of {len(reasons)} images {(reasons!="").sum()} cannot be used ({", ".join(counts) or "none"}).'
+
+def _problems(cohort, n=50):
+    "The first notes and problems of a cohort as a table; nothing where there is none."
+    if cohort.problems.empty: return []
+    shown = f'{len(cohort.problems)} notes and problems' + f', the first {n}'*(len(cohort.problems) > n)
+    return [table_html(cohort.problems.head(n).set_index('patient'), f'{shown}; `lympho check` prints all.')]
+
+def _cohort(cohort, recipe):
+    "Sections on who the patients are, and on what was left out."
     missing = {c:cohort.labelled.patients[c].isna().sum() for c in ('sex', 'age', 'count')}
     listed = ', '.join(f'{n} {c}' for c, n in missing.items() if n) or 'none'
     left_out = (cohort.problems.severity!='note').sum()
+    images = _unusable(cohort, recipe.crop) if recipe.encoder and recipe.usable_only else ''
     return [table_html(cohort.summary(), 'Counts and medians by class; age in years, count in 10⁹/L.'),
-            P(f'Missing and imputed inside the folds: {listed}. Left out: {left_out} patients or cells.')]
+            P(f'Missing and imputed inside the folds: {listed}. Left out: {left_out} patients or cells. {images}'),
+            *_problems(cohort)]
 
 def _made_with(run):
     "Section on versions and digests."
@@ -246,7 +261,7 @@ def report(
     cards = [H3('Model card'), facts_html(model_card(run)), H3('Data card'), facts_html(data_card(run, cohort))]
     return page(f'lympho: {run.recipe.name} on {cohort.name}', P(DISCLAIMER, cls='note'), P(protocol(run)),
                 H2('Results'), *_results([*others, run], run), H2('Calibration'), *referral, H2('Subgroups'), subgroups,
-                H2('Shortcuts'), *_shortcuts(run, cohort, model), *cells, H2('Cohort'), *_cohort(cohort),
+                H2('Shortcuts'), *_shortcuts(run, cohort, model), *cells, H2('Cohort'), *_cohort(cohort, run.recipe),
                 H2('Cards'), *cards, H2('Made with'), _made_with(run))
 
 # %% ../nbs/47_report.ipynb #f22b2c2b
