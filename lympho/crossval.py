@@ -340,7 +340,7 @@ def cached_run(
 # %% ../nbs/36_crossval.ipynb #34a22038
 def _halves(recipe, train, seed):
     "Two folds to search the grid on; late fusion makes its own, and without a grid none are needed."
-    if not recipe.grid or recipe.fusion=='late': return []
+    if not recipe.grid or recipe.is_late: return []
     folds = make_folds(train, 1, 2, 2, seed)
     return [split(folds, 0, k) for k in (0, 1)]
 

@@ -251,8 +251,9 @@ class LateFusion(ClassifierMixin, BaseEstimator):
         n_repeats=3, # how often the patients are split; logits are averaged
         seed=0, # of the folds
         grid=None, # parameters of the image models -> values to choose from, for each
+        select=False, # take the one image model that is best on held-out logits, in place of the mean of all
     ):
-        self.image, self.attributes, self.grid = image, attributes, grid
+        self.image, self.attributes, self.grid, self.select = image, attributes, grid, select
         self.n_inner, self.n_repeats, self.seed = n_inner, n_repeats, seed
 
 # %% ../nbs/24_pooled.ipynb #64c6cc43
@@ -275,16 +276,24 @@ def _fuse(self:LateFusion, X, logit, y):
 
 # %% ../nbs/24_pooled.ipynb #dc1eea0d
 @patch
+def _best(self:LateFusion, X, logits, y):
+    "The number of the image model whose fusion ranks the patients best."
+    fused = [self._fuse(X, logit, y).decision_function(self._inputs(X, logit)) for logit in logits]
+    return int(np.argmax([roc_auc_score(y, z) for z in fused]))
+
+@patch
 def fit(self:LateFusion,
     X, # the table of add_image_features
     y, # labels 0 or 1
 ): # self, fitted
     "Fit image models, and the fusion on their held-out logits; a `LymphoError` where patients are too few for folds."
-    y, averaged = np.asarray(y, int), isinstance(self.image, list)
-    self.classes_, self.columns_ = np.unique(y), input_columns(*self.attributes).fit(X)
-    models, logits, stable = zip(*[self._fit_image(m, X, y) for m in (self.image if averaged else [self.image])])
+    y, several = np.asarray(y, int), isinstance(self.image, list)
+    self.classes_, self.columns_, self.is_image_used_ = np.unique(y), input_columns(*self.attributes).fit(X), True
+    fitted = [self._fit_image(m, X, y) for m in (self.image if several else [self.image])]
+    if self.select: fitted = [fitted[self._best(X, [logit for _, logit, _ in fitted], y)]]
+    models, logits, stable = zip(*fitted)
     self.image_, self.is_image_used_, logit = models[0], bool(all(stable)), logits[0]
-    if averaged:
+    if several:
         self.image_ = LogitMean(list(models), np.mean(logits, axis=1), np.std(logits, axis=1).clip(1e-9))
         logit = self.image_.combine(logits)
     self.fusion_ = self._fuse(X, logit, y)

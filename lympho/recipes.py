@@ -40,7 +40,7 @@ def _clinical(recipe, seed, params, store):
 @FAMILIES.register('pooled')
 def _pooled(recipe, seed, params, store):
     n = recipe.encoder.count('+') + 1
-    if recipe.fusion=='late' and n > 1:
+    if recipe.is_late and n > 1:
         return [image_model(recipe.kind, (), seed, block, **params) for block in range(n)]
     attributes = recipe.attributes if recipe.fusion=='concat' else ()
     return image_model(recipe.kind, tuple(attributes), seed, **params)
@@ -65,7 +65,7 @@ def recipe_fusions(
 ) -> list[str]: # names, for the field fusion
     "The fusions that recipes of `family` may have; those inside a network are the ones of `lympho.models`."
     if family=='clinical': return ['none']
-    if family=='pooled': return ['none', 'concat', 'late']
+    if family=='pooled': return ['none', 'concat', 'late', 'select']
     from lympho.models import FUSIONS
     return [*FUSIONS, 'late']
 
@@ -125,6 +125,8 @@ def _check_recipe(recipe):
     if bool(recipe.attributes)!=(fusion!='none'):
         problem = f'fusion {fusion!r} with attributes {recipe.attributes}'
         raise LymphoError(problem, 'give attributes for a fusion, and none without')
+    if fusion=='select' and '+' not in (recipe.encoder or ''):
+        raise LymphoError(f"fusion 'select' of one source, {recipe.encoder!r}", 'name several with a +, or use late')
     if bool(recipe.encoder)==(family=='clinical'):
         problem = f'a {family} recipe with encoder {recipe.encoder!r}'
         raise LymphoError(problem, 'pooled and mil recipes need one, clinical ones have none')
@@ -177,6 +179,11 @@ def check(self:Recipe):
 
 # %% ../nbs/35_recipes.ipynb #771d2865
 @patch(as_prop=True)
+def is_late(self:Recipe) -> bool: # see lympho.pooled.LateFusion
+    "Are the attributes fused with logits of held-out patients?"
+    return self.fusion in ('late', 'select')
+
+@patch(as_prop=True)
 def inputs(self:Recipe) -> list[str]: # of sex, age and count
     "The attributes that the model reads."
     read = CLINICAL_MODELS[self.kind][1] if self.family=='clinical' else self.attributes
@@ -187,7 +194,7 @@ def missing_inputs(self:Recipe,
     patients:pd.DataFrame, # the table patients, labelled
 ) -> list[str]: # of sex, age and count
     "The attributes that the model cannot do without and that nobody has."
-    needs_them = self.family=='clinical' or self.family=='mil' and self.fusion!='late'
+    needs_them = self.family=='clinical' or self.family=='mil' and not self.is_late
     return [a for a in self.inputs if needs_them and patients[a].isna().all()]
 
 # %% ../nbs/35_recipes.ipynb #fdd486d1
@@ -283,7 +290,8 @@ def make(self:Recipe,
     model = FAMILIES[self.family](self, seed, self.params | first, store)
     step, n_repeats = ('', 1) if self.family=='mil' else ('classifier__', 3)
     grid = {f'{step}{k}':v for k, v in self.grid.items()}
-    if self.fusion=='late': return LateFusion(model, tuple(self.attributes), self.n_inner, n_repeats, seed, grid)
+    if self.is_late: return LateFusion(model, tuple(self.attributes), self.n_inner, n_repeats, seed, grid,
+                                       self.fusion=='select')
     return GridSearchCV(model, grid, scoring='roc_auc', cv=inner) if grid and inner else model
 
 # %% ../nbs/35_recipes.ipynb #f667006d
@@ -371,12 +379,17 @@ def _pooled_recipes():
     yield image('seed2-mlp', 'mlp', 'concat', ['count', 'age', 'sex'])
 
 # %% ../nbs/35_recipes.ipynb #f66b1f74
-_LATE = {'morphometry':'morphometry', 'zoom':f'{_ENCODER}-zoom', 'zoom-morphometry':f'{_ENCODER}-zoom+morphometry'}
+_VIEWS = '+'.join(f'{_ENCODER}{view}' for view in ('', '-zoom', '-large', '-nucleus'))
+_ALL = f'{_VIEWS}+morphometry+texture'
+_LATE = {'late-morphometry':'morphometry', 'late-texture':'texture', 'late-zoom':f'{_ENCODER}-zoom',
+         'late-zoom-morphometry':f'{_ENCODER}-zoom+morphometry', 'ensemble-views':_VIEWS, 'ensemble-all':_ALL,
+         'select-views':_VIEWS, 'select-all':_ALL}
 
 def _late_recipes():
     grid = {'C':[1e-3, 1e-2, 1e-1, 1]}
     for name, encoder in _LATE.items():
-        yield _image(f'late-{name}', 'linear-svm', 'pooled', 'late', _PAIR, encoder, grid=grid)
+        fusion = 'select' if name.startswith('select') else 'late'
+        yield _image(name, 'linear-svm', 'pooled', fusion, _PAIR, encoder, grid=grid)
 
 # %% ../nbs/35_recipes.ipynb #d91e6494
 _SEED1 = dict(epochs=40, cycle=False)
