@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['scores', 'bootstrap_weights', 'weighted_scores', 'is_low_count', 'evaluate', 'delong', 'corrected_ttest', 'compare',
-           'roc_band', 'pr_band', 'format_interval']
+           'roc_band', 'pr_band', 'specificity_at', 'format_interval']
 
 # %% ../nbs/10_metrics.ipynb #e0856540
 import re
@@ -316,6 +316,19 @@ def pr_band(
     grid = np.linspace(1/points, 1, points)
     precision, low, high = _band(predictions, _precision, grid, resamples, seed)
     return pd.DataFrame({'recall':grid, 'precision':precision, 'low':low, 'high':high})
+
+# %% ../nbs/10_metrics.ipynb #7014aab0
+def specificity_at(
+    predictions:pd.DataFrame, # as for evaluate
+    sensitivity:float=.95, # of the highest threshold that reaches it
+) -> float: # mean over repeats; no threshold is fixed before, so it compares models and promises nothing
+    "The specificity at a sensitivity. Raises `LymphoError` where a class is missing or the sensitivity is none."
+    if not 0 < sensitivity <= 1: raise LymphoError(f'a sensitivity of {sensitivity}', 'give a share above 0, at most 1')
+    label, logits = _by_patient(predictions)
+    if label.nunique() < 2: raise LymphoError('all patients are of one class', 'a specificity needs both classes')
+    tumoral = np.sort(logits[label == 1], 0)
+    threshold = tumoral[int(len(tumoral)*(1 - sensitivity) + 1e-9)]
+    return float((logits[label == 0] < threshold).to_numpy().mean())
 
 # %% ../nbs/10_metrics.ipynb #f5ce6086
 def format_interval(
