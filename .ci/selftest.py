@@ -28,7 +28,8 @@ PLANTED = ["# No sentence", "#| default_exp other", "#| export\nfrom math import
 STALE = ["# Stale\n\n> It is.", "# Links\n\n[a](nowhere.ipynb), [b](index.ipynb#nowhere)", "1 + 1"]
 WRONG = {"data": {"text/plain": ["two"]}, "execution_count": None, "metadata": {}, "output_type": "execute_result"}
 WARNED = {"name": "stderr", "output_type": "stream", "text": ["a warning\n"]}
-FILES = {"lympho/planted.py": MODULE, "model.npy": "", "patients.csv": "", "README.md": "A twin.",
+FILES = {"lympho/planted.py": MODULE, "model.npy": "", "patients.csv": "Patient,x\nA,1\n", "README.md": "A twin.",
+         "results/numbered.csv": "".join(f"{x}\n" for x in ["case", *range(1, 31)]),
          "quarto": "#!/bin/sh\necho 'WARN: Unable to resolve link target'",
          "CONTRIBUTING.md": "```sh\nlympho crossval x --recipes y\n```\n",
          "notes.md": f"Some/where: /{'home/ada'}, SOURCE\n{'<' * 7} HEAD\n"}
@@ -41,7 +42,8 @@ EXPECTED = {  # what each check must say of these faults
     "cells": ["`#| exprot` is not among", "stores: stderr", "has 32 lines"],
     "documented": ["judge_twice lacks a docment on y"],
     "checked": ["judge_twice has no check"],
-    "files": ["model.npy is data", "patients.csv: such a file belongs into results/"],
+    "files": ["model.npy is data", "patients.csv: such a file belongs into results/",
+              "patients.csv has a row for each patient or image (Patient)", "numbered.csv has a row for each patient"],
     "texts": ["leave machine paths out", "choose a side", "only settings.ini says it"],
     "packages": ["for numpy>=99", "planted.py imports yaml"],
     "words": ["judge; use evaluate", "speaks for; use raises", "README.md, paragraph 1: twin; use ref"],

@@ -1,10 +1,12 @@
 "Checks that read notebooks, modules and files without running them; each yields one line a problem."
 import ast
+import csv
 import io
 import re
 import statistics
 import sys
 import tokenize
+from collections import Counter
 from configparser import ConfigParser
 from importlib.metadata import distribution
 
@@ -111,12 +113,24 @@ def checked(repo: Repo):
             if not re.search(rf"\b{name}\b", tested): yield f"{nb.name}: {name} has no check; use it in a cell"
 
 
+def rows_of_patients(text: str):
+    "Columns of a table that name patients or images, or number them: running numbers that occur equally often."
+    head, *rows = csv.reader(io.StringIO(text))
+    for name, values in zip(head, zip(*rows)):
+        times = Counter(values)
+        numbers = {str(i + 1) for i in range(len(times))}, {str(i) for i in range(len(times))}
+        is_running = len(times) > 20 and len({*times.values()}) == 1 and {*times} in numbers
+        if is_running or name.lower() in ("patient", "id", "path", "file", "birth", "dob"): yield name
+
+
 def files(repo: Repo):
-    "No data, no weights and no big file in the repository; tables only in results/, pictures only in nbs/images/."
+    "No data, no weights, no big file and no row of a patient; tables only in results/, pictures only in nbs/images/."
     for name in repo.files:
         kind, size = name.rpartition(".")[2].lower(), (repo.root / name).stat().st_size
         if kind in DATA or size > MAX_BYTES: yield f"{name} is data, weights or above 1 MB; leave it out"
         if not name.startswith(PLACES.get(kind, "")): yield f"{name}: such a file belongs into {PLACES[kind]}"
+        for column in rows_of_patients(repo.read(name)) if kind == "csv" else ():
+            yield f"{name} has a row for each patient or image ({column}); count them in groups"
 
 
 def texts(repo: Repo):
