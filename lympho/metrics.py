@@ -321,7 +321,7 @@ def pr_band(
 def specificity_at(
     predictions:pd.DataFrame, # as for evaluate
     sensitivity:float=.95, # of the highest threshold that reaches it
-) -> float: # mean over repeats; no threshold is fixed before, so it compares models and promises nothing
+) -> float: # mean over repeats; to compare models; the threshold is fitted to these patients
     "The specificity at a sensitivity. Raises `LymphoError` where a class is missing or the sensitivity is none."
     if not 0 < sensitivity <= 1: raise LymphoError(f'a sensitivity of {sensitivity}', 'give a share above 0, at most 1')
     label, logits = _by_patient(predictions)

@@ -104,7 +104,7 @@ def morphometry(
     return np.array([measure(*outlines(d)) for d in density(images)], np.float32)
 
 # %% ../nbs/12_morphometry.ipynb #7e570002
-_LEVELS, _DISTANCES, _RADII = 12, (1, 3, 6), (1, 2, 4) # grey levels; pixels
+_GREYS, _DISTANCES, _RADII = 12, (1, 3, 6), (1, 2, 4) # grey levels; pixels
 _HARALICK = ('contrast', 'homogeneity', 'energy', 'correlation')
 TEXTURE = (*(f'{p} at {d}' for p in _HARALICK for d in _DISTANCES), *(f'grains of {r}' for r in _RADII),
            *(f'holes of {r}' for r in _RADII), 'mean density', 'log SD', 'skewness', 'kurtosis')
@@ -113,9 +113,9 @@ TEXTURE_VERSION = 1 # of the features; counted up when a number changes
 def _haralick(grey, nucleus):
     "Features of the co-occurrence of grey levels within a mask, means of four directions."
     low, high = np.percentile(grey[nucleus], [2, 98])
-    level = 1 + ((grey - low)/max(high - low, .05)*_LEVELS).clip(0, _LEVELS - 1).astype(np.uint8)
+    level = 1 + ((grey - low)/max(high - low, .05)*_GREYS).clip(0, _GREYS - 1).astype(np.uint8)
     directions = np.arange(4)*np.pi/4
-    pairs = graycomatrix(level*nucleus, _DISTANCES, directions, _LEVELS + 1, symmetric=True)[1:, 1:].astype(float)
+    pairs = graycomatrix(level*nucleus, _DISTANCES, directions, _GREYS + 1, symmetric=True)[1:, 1:].astype(float)
     pairs /= pairs.sum((0, 1)).clip(1)
     return np.concatenate([graycoprops(pairs, p).mean(1) for p in _HARALICK])
 

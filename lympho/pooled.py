@@ -281,6 +281,7 @@ def _best(self:LateFusion, X, logits, y):
     fused = [self._fuse(X, logit, y).decision_function(self._inputs(X, logit)) for logit in logits]
     return int(np.argmax([roc_auc_score(y, z) for z in fused]))
 
+# %% ../nbs/24_pooled.ipynb #dc1eea0e
 @patch
 def fit(self:LateFusion,
     X, # the table of add_image_features

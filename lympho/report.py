@@ -215,7 +215,7 @@ def _cells(model, cohort, n=12):
             show(highest, 'Cells that raise the logit most.', 'raises'),
             show(lowest, 'Cells that lower it most.', 'lowers')]
 
-# %% ../nbs/47_report.ipynb #fbf1bf35
+# %% ../nbs/47_report.ipynb #fbf1bf34
 def _unusable(cohort, crop):
     "How many images show no cell, in words."
     reasons = usable_cells(cohort, crop).reason
@@ -228,6 +228,7 @@ def _problems(cohort, n=50):
     shown = f'{len(cohort.problems)} notes and problems' + f', the first {n}'*(len(cohort.problems) > n)
     return [table_html(cohort.problems.head(n).set_index('patient'), f'{shown}; `lympho check` prints all.')]
 
+# %% ../nbs/47_report.ipynb #fbf1bf35
 def _cohort(cohort, recipe):
     "Sections on who the patients are, and on what was left out."
     missing = {c:cohort.labelled.patients[c].isna().sum() for c in ('sex', 'age', 'count')}
