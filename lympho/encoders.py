@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STAGES', 'ENCODERS', 'CellEncoder', 'Source', 'lite0_state', 'dinobloom_state', 'read_weights', 'Stage', 'pool_map',
            'TimmEncoder', 'make_encoder', 'MorphometryEncoder', 'ConcatEncoder', 'FeatureStore', 'export_h5',
-           'import_h5', 'cohort_folder', 'image_store', 'feature_store']
+           'cohort_folder', 'image_store', 'feature_store']
 
 # %% ../nbs/22_encoders.ipynb #c843fdb4
 import importlib
@@ -472,71 +472,14 @@ def export_h5(
     store:FeatureStore, # features of a cohort
     folder:Path|str, # where `<patient>.h5` are written, each atomically
 ):
-    "Write float32 features (n, d) and the `digest` of each cell, a file a patient; a `LymphoError` where it cannot be."
+    """Write float32 features (n, d), `file_names` and `digest` of each cell, a file a patient, with the encoder's name;
+    a `LymphoError` where it cannot be."""
     for patient, start, end in zip(store.patients, store.offsets, store.offsets[1:]):
-        file = Path(folder)/f'{patient}.h5'
+        file, cells = Path(folder)/f'{patient}.h5', store.cells[start:end]
         with writing(file, 'make room on the disk, or name another folder'), atomic(file) as p, h5py.File(p, 'w') as f:
             f['features'] = store.values[start:end].astype(np.float32)
-            f['digest'] = store.cells.digest[start:end].tolist()
-            f.attrs['settings'] = json.dumps(store.settings)
-
-# %% ../nbs/22_encoders.ipynb #754cf7aa
-def _read_datasets(who, file):
-    "The datasets features and digest (None where there is none) of an h5 file."
-    try:
-        with h5py.File(file) as f: return f['features'][()], f['digest'].asstr()[()] if 'digest' in f else None
-    except (OSError, KeyError, TypeError, RuntimeError):
-        raise LymphoError(f'{who} is damaged, or has no dataset features', 'write it again') from None
-
-# %% ../nbs/22_encoders.ipynb #22509a8e
-def _check_datasets(who, features, digests, bag):
-    "A LymphoError unless these are numbers, one row for each cell of `bag`, in its order."
-    if np.asarray(features).dtype.kind not in 'fiu':
-        raise LymphoError(f'{who} has features that are not numbers', 'write them as floats')
-    if features.ndim!=2 or len(features)!=len(bag) or not features.size:
-        problem = f'{who} has features of shape {features.shape} for {len(bag)} cells'
-        raise LymphoError(problem, 'give one row a cell')
-    if digests is not None and np.ravel(digests).tolist()!=bag.digest.tolist():
-        raise LymphoError(f'{who} is of other cells', 'compute the features of this cohort')
-
-# %% ../nbs/22_encoders.ipynb #36a00145
-def _read_h5(file, bag):
-    "Features (n, d) of the cells in `bag`, float16; a LymphoError names the patient and the file."
-    who = f'patient {bag.patient.iloc[0]}: {file}'
-    if not file.is_file():
-        raise LymphoError(f'{who} is missing', 'compute the features of this patient, or leave it out of the cohort')
-    features, digests = _read_datasets(who, file)
-    _check_datasets(who, features, digests, bag)
-    with np.errstate(over='ignore'): features = features.astype(np.float16)
-    if np.isfinite(features).all(): return features
-    problem = f'{who} holds numbers that are not finite in float16'
-    raise LymphoError(problem, 'look at these cells; scale values that are too large')
-
-# %% ../nbs/22_encoders.ipynb #87e7ac16
-def _check_width(bags, folder):
-    "The width that all `bags` share; a LymphoError names the first patient with another."
-    width = next(iter(bags.values())).shape[1]
-    for patient, x in bags.items():
-        if x.shape[1]==width: continue
-        problem = f'patient {patient}: {Path(folder)/patient}.h5 has {x.shape[1]} features a cell, others {width}'
-        raise LymphoError(problem, 'give files of one encoder')
-    return width
-
-# %% ../nbs/22_encoders.ipynb #8659d4ee
-def import_h5(
-    folder:Path|str, # with `<patient>.h5`, each with a dataset features (n, d)
-    cohort:Cohort, # whose cells they are
-    path:Path|str, # folder of the store, made or brought up to date
-    encoder:str='h5', # name of what made the features
-) -> FeatureStore: # of exactly the cells of `cohort`
-    """A store of features made elsewhere. A `LymphoError` names the patient whose file is missing, damaged, of other
-    cells or another width."""
-    groups = cohort.cells.groupby('patient', sort=False)
-    bags = {patient:_read_h5(Path(folder)/f'{patient}.h5', bag) for patient, bag in groups}
-    shape, values = (_check_width(bags, folder),), np.concatenate(list(bags.values()))
-    settings = dict(rows='features', encoder=encoder, weights=digest(values.tobytes()))
-    cells = cohort.cells.reset_index(drop=True)
-    return FeatureStore.write(path, cells, settings, shape, 'float16', lambda some: values[some.index])
+            f['file_names'], f['digest'] = cells.path.tolist(), cells.digest.tolist()
+            f.attrs.update(encoder=store.settings['encoder'], settings=json.dumps(store.settings))
 
 # %% ../nbs/22_encoders.ipynb #162475a4
 def cohort_folder(
