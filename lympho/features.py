@@ -154,9 +154,11 @@ def read_features(
     return CellFeatures(_to_float16(file, x), str(x.dtype), names, coords, digests, _encoder_name(attributes))
 
 # %% ../nbs/26_features.ipynb #0819c3a7
+_SUFFIX = re.compile(f'({"|".join(map(re.escape, sorted(SUFFIXES)))})$', re.I)
+
 def _base_names(paths): return [PurePosixPath(str(p).replace('\\', '/')).name for p in paths]
 
-def _stems(paths): return [re.sub(rf'({"|".join(map(re.escape, SUFFIXES))})$', '', n, flags=re.I) for n in _base_names(paths)]
+def _stems(paths): return [_SUFFIX.sub('', name) for name in _base_names(paths)]
 
 def _pair(file, found, images):
     "For each row of the file `found` the number of its image among `images` (cells of a patient), -1: none; or None."
@@ -196,8 +198,8 @@ def _paired_cells(patient, file, found, images):
     if images is None: return cells, []
     at = _pair(file, found, images)
     if at is None:
-        return cells.assign(path=[f'{file.name}#{i}' for i in cells.row]), [(
-            f'{len(cells)} rows without file names for {len(images)} images: no picture can be shown', _NO_NAMES)]
+        problem = f'{len(cells)} rows without file names for {len(images)} images: no picture can be shown'
+        return cells, [(problem, _NO_NAMES)]
     _check_digests(file, found, images, at)
     has_image, n_without = at >= 0, len(images) - int((at >= 0).sum())
     own = images.iloc[at[has_image]]
