@@ -87,9 +87,10 @@ def _paths(cells):
     return lambda p: known[p]
 
 def _images(model, cohort):
-    "The crops of the cells that the model reads."
+    "A function from a patient to the crops of the cells that the model reads."
+    if model.recipe.reads_files: return lambda patient: cohort.pictures(patient, model.recipe.crop)
     kept = model.store(cohort).kept
-    return image_store(cohort, model.recipe.crop).keep(slice(None) if kept is None else kept)
+    return image_store(cohort, model.recipe.crop).keep(slice(None) if kept is None else kept).__getitem__
 
 # %% ../nbs/44_interpret.ipynb #d9743590
 def _prepare(model, cohort, patients):
@@ -128,6 +129,12 @@ def leave_one_out(
     "What the logit loses without each cell, for any recipe; `LymphoError` as for explain."
     explainer, bags, predictions = _prepare(model, cohort, patients)
     return _explain_patients(explainer, bags, predictions, _paths(model.store(cohort).cells), leave_one_out=True)
+
+# %% ../nbs/44_interpret.ipynb #f11e0005
+@patch
+def table(self:Explanation) -> pd.DataFrame: # a row a cell: columns of cells, then logit, clinical, prior, remainder
+    "Cells with the parts of the logit of their patient: contributions + clinical + prior + remainder = logit."
+    return self.cells.merge(self.patients[['patient', 'logit', 'clinical', 'prior', 'remainder']], 'left', 'patient')
 
 # %% ../nbs/44_interpret.ipynb #d13d45e9
 def _halves(n, resamples, r):
@@ -208,7 +215,7 @@ class MILInterpretation:
         explainer, bags, predictions = _prepare(model, cohort, patients)
         explanation = _explain_patients(explainer, bags, predictions, _paths(model.store(cohort).cells))
         labels, images = cohort.patients.set_index('patient').label, _images(model, cohort)
-        return cls(explanation, labels, lambda p: explainer.embed(bags[p]), images.__getitem__)
+        return cls(explanation, labels, lambda p: explainer.embed(bags[p]), images)
 
 # %% ../nbs/44_interpret.ipynb #98316897
 def _network_logits(model, bags, attributes):
