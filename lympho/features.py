@@ -300,14 +300,15 @@ def _build(base, folder, problems, images, on_problem, manifest):
     found = problem_table([*problems, *more, *own, *_mixed_kinds(kinds, files)])
     bad = found[found.severity!='note']
     _refuse_problems(bad, folder, on_problem)
-    if len(bad): write_table(manifest, bad)
+    found = pd.concat([base.problems, found], ignore_index=True)
+    if len(bad): write_table(manifest, found[found.severity!='note'])
     patients = base.patients[~base.patients.patient.isin(bad.patient)].reset_index(drop=True)
     if patients.empty: raise LymphoError(f'no patient of {base.root} has usable features', f'{manifest} lists why')
     ids = patients.patient.tolist()
     known, width = kinds.loc[ids], int(kinds.loc[ids[0]].width)
     return FeatureCohort(**vars(base) | dict(
         patients=patients, cells=pd.concat([cells[p] for p in ids], ignore_index=True), images=images,
-        problems=pd.concat([base.problems, found], ignore_index=True), files={p:files[p] for p in ids},
+        problems=found, files={p:files[p] for p in ids},
         width=width, made_by=known.made_by.iloc[0]))
 
 # %% ../nbs/26_features.ipynb #8ba4e898
@@ -396,3 +397,14 @@ def has_pictures(self:FeatureCohort,
     "Is it known which image each row of a patient belongs to?"
     own = self.cells.path[self.cells.patient==patient]
     return self.images is not None and len(own) > 0 and own.isin(self.images.cells.path).all()
+
+# %% ../nbs/26_features.ipynb #6f3769fe
+@patch(as_prop=True)
+def description(self:FeatureCohort) -> str: # one line
+    "What the cells are, and what is not done for want of images."
+    made = f' of {self.made_by}' if self.made_by else ''
+    n = sum(not self.has_pictures(p) for p in self.patients.patient)
+    whom = '' if n==len(self) else f' of {n} patients'
+    pictures = f'; pages show no pictures{whom}' if n else ''
+    return (f'features of files: {self.width} a cell{made}, {len(self.cells)} cells; the rule for usable images does not '
+            f'apply{pictures}')

@@ -336,8 +336,7 @@ def _count_decisions(predictions):
     return f'{tumoral} tumoral, {len(predictions) - tumoral} reactive, at logit 0'
 
 # %% ../nbs/43_fitting.ipynb #f73f4f1e
-_OF_FILES = ('features of files: no image is looked at, the rule for usable images does not apply, and a bag is '
-             'compared with those of training by its features alone')
+_OF_FILES = 'features of files: no image is looked at, a bag is compared with those of training by its features alone'
 
 def _count_reasons(predictions):
     "How many are out of distribution, in words."
