@@ -142,7 +142,9 @@ def _read(cohort, quarantine, manifest, year, decode=True, files=None):
 def _find_recipe(name, default, features):
     "The recipe of that name; where none is named the default one, for features of files another."
     from lympho.recipes import FEATURE_RECIPE, find_recipe
-    return find_recipe(name or (default if features is None else FEATURE_RECIPE))
+    recipe = find_recipe(name or (default if features is None else FEATURE_RECIPE))
+    if recipe.weights: print(f'{recipe.weights}: {recipe.make_encoder().note or "all tensors are used"}')
+    return recipe
 
 def _check_features(recipe, features):
     "A LymphoError where a model needs features of files and gets none, or the other way round."
@@ -160,9 +162,8 @@ def features(
     reference_year:int=REFERENCE_YEAR, # year at which ages are taken
 ):
     "Compute the features of every cell by a frozen network."
-    from lympho.recipes import find_recipe
-    recipe = find_recipe(recipe)
-    if not recipe.encoder or not recipe.frozen:
+    recipe = _find_recipe(recipe, DEFAULT_RECIPE, None)
+    if not recipe.encoder or not recipe.frozen or recipe.reads_files:
         raise LymphoError(f'{recipe.name} has no frozen network', 'name a pooled, late or mil recipe')
     data = _read(cohort, quarantine, _runs(cohort, None)/'quarantine.csv', reference_year, decode=quarantine)
     store, computed, seconds = _timed_store(data, recipe)
@@ -172,8 +173,7 @@ def features(
 # %% ../nbs/48_cli.ipynb #aa519f00
 def _timed_store(cohort, recipe):
     "The features of a cohort, how many cells were computed now, and the seconds that took."
-    from lympho.encoders import make_encoder
-    encoder, computed = make_encoder(recipe.encoder), []
+    encoder, computed = recipe.make_encoder(), []
     first = getattr(encoder, 'encoders', [encoder])[0]
     first.register_forward_hook(lambda _, images, out: computed.append(len(out)))
     start = time.perf_counter()

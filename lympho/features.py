@@ -406,5 +406,5 @@ def description(self:FeatureCohort) -> str: # one line
     n = sum(not self.has_pictures(p) for p in self.patients.patient)
     whom = '' if n==len(self) else f' of {n} patients'
     pictures = f'; pages show no pictures{whom}' if n else ''
-    return (f'features of files: {self.width} a cell{made}, {len(self.cells)} cells; the rule for usable images does not '
-            f'apply{pictures}')
+    return (f'features of files: {self.width} a cell{made}, {len(self.cells)} cells; the rule for usable images does '
+            f'not apply{pictures}')
