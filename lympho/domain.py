@@ -6,7 +6,7 @@
 __all__ = ['MIN_PATIENTS', 'GROUPS', 'Detector', 'fit_detector', 'joint_p', 'Domain', 'fit_domain']
 
 # %% ../nbs/42_domain.ipynb #36cfd572
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -143,7 +143,9 @@ def fit_domain(
     ranges = {k:_attribute_range(patients[k], k=='count') for k in attributes}
     arrays = _image_arrays(quality, patients.patient, points['quality'][:, :len(QUALITY)]) if quality else {}
     detectors = {k:fit_detector(x) for k, x in points.items()}
-    return Domain(arrays, detectors, {k:v for k, v in ranges.items() if v}, [list(s) for s in sizes])
+    domain = Domain(arrays, detectors, {k:v for k, v in ranges.items() if v}, [list(s) for s in sizes])
+    if features is None or quality is not None: return domain
+    return replace(domain, min_cells=min(domain.min_cells, *(len(features[p]) for p in patients.patient)))
 
 # %% ../nbs/42_domain.ipynb #d1d29196
 @patch

@@ -353,13 +353,15 @@ FEATURE_RECIPE = 'late-linear-svm' # the recipe for features of files if none is
 def on_features(self:Recipe,
     cohort:Cohort, # with features of files
 ) -> Recipe: # named after these; a clinical recipe stays as it is
-    "The recipe with features of files in place of its encoder; a `LymphoError` for one that trains its encoder."
+    """The recipe with features of files in place of its encoder, and no more components than these are; a
+    `LymphoError` for one that trains its encoder."""
     if not self.encoder or self.reads_files: return self
     if not self.frozen: raise LymphoError(f'recipe {self.name} trains its encoder', 'name one with a frozen encoder')
     if not _has_files(cohort):
         raise LymphoError(f'{cohort.name} has no features of files', 'read it with Cohort.from_features')
     name = f'{self.name}-{cohort.encoder.removeprefix("h5:")}'
-    return replace(self, name=name, encoder=cohort.encoder, weights=None, weights_digest=None)
+    params = self.params | {k:min(v, cohort.width) for k, v in self.params.items() if k=='components' and v}
+    return replace(self, name=name, encoder=cohort.encoder, params=params, weights=None, weights_digest=None)
 
 # %% ../nbs/35_recipes.ipynb #b218c15d
 @patch
