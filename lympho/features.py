@@ -340,6 +340,12 @@ def with_features(self:Cohort,
     "The cohort with features of files in place of its images, which are kept for pictures; `LymphoError` as above."
     return _build(self, folder, [], self, on_problem, manifest)
 
+# %% ../nbs/26_features.ipynb #a4c4cf4b
+def _has_images(root, features):
+    "Is there an image below `root`, other than in the folder `features` below it?"
+    found = (f for f in root.rglob('*') if f.suffix.lower() in SUFFIXES)
+    return any(features==root or not f.is_relative_to(features) for f in found)
+
 def read_feature_cohort(
     path:Path|str, # folder of the table of patients, and of their images if there are any
     folder:Path|str, # of the files of features, one a patient
@@ -349,12 +355,12 @@ def read_feature_cohort(
     decode:bool=True, # see Cohort.from_folder
 ) -> FeatureCohort: # with images if the folder holds any
     "The cohort in a folder with features of files: `with_features` where there are images, else `from_features`."
-    if any(f.suffix.lower() in SUFFIXES for f in Path(path).rglob('*')):
+    if _has_images(Path(path).resolve(), Path(folder).resolve()):
         cohort = Cohort.from_folder(path, on_problem, manifest, reference_year, decode)
         return cohort.with_features(folder, on_problem, manifest)
     return Cohort.from_features(path, folder, on_problem, manifest, reference_year)
 
-# %% ../nbs/26_features.ipynb #0d6e18c5
+# %% ../nbs/26_features.ipynb #413a5323
 def _check_rows(file, cells, rows):
     "A LymphoError where the rows of a file are not those that the cohort was read with."
     if [digest(v.tobytes()) for v in rows]!=cells.digest.tolist():
@@ -376,7 +382,7 @@ def feature_store(self:FeatureCohort,
     settings = dict(rows='features', encoder=encoder, made_by=self.made_by, width=self.width)
     return FeatureStore.write(path, self.cells, settings, (self.width,), 'float16', compute)
 
-# %% ../nbs/26_features.ipynb #0a0e803b
+# %% ../nbs/26_features.ipynb #d05f9b9b
 @patch
 def pictures(self:FeatureCohort,
     patient:str, # an identifier
@@ -398,7 +404,7 @@ def has_pictures(self:FeatureCohort,
     own = self.cells.path[self.cells.patient==patient]
     return self.images is not None and len(own) > 0 and own.isin(self.images.cells.path).all()
 
-# %% ../nbs/26_features.ipynb #6f3769fe
+# %% ../nbs/26_features.ipynb #2ac4d587
 @patch(as_prop=True)
 def description(self:FeatureCohort) -> str: # one line
     "What the cells are, and what is not done for want of images."
