@@ -332,7 +332,7 @@ def predict(
     from lympho.calibration import check_prevalence
     check_prevalence(prevalence)
     _check_out(cohort, {'--out':out, '--submission':submission, '--cells':cells}, _TABLES)
-    model = _load_model(run, features)
+    model = _load_model(run, features, cells)
     year = model.info['reference_year'] if reference_year is None else reference_year
     data = _read(cohort, quarantine, out.with_suffix('.quarantine.csv'), year, files=features)
     predictions = model.predict(data, _patients_to_predict(data, everyone), prevalence, allow_ood)
@@ -340,12 +340,13 @@ def predict(
     _print_lines(f'{model.summary(predictions, data)}\nin {out}\nFor research; not a medical device.', allow_ood)
 
 # %% ../nbs/48_cli.ipynb #c11f0003
-def _load_model(run, features):
-    "The model in a folder; a LymphoError unless it reads features of files where these are given."
+def _load_model(run, features, cells):
+    "The model in a folder; a LymphoError unless it reads what is given, and has cells where their table is wanted."
     from lympho.fitting import load_model
     model = load_model(run)
     _check_features(model.recipe, features)
-    return model
+    if model.recipe.encoder or not cells: return model
+    raise LymphoError(f'recipe {model.recipe.name} reads no cells', 'leave --cells out')
 
 def _write_tables(model, cohort, predictions, out, submission, cells):
     "Write the predictions, and what else was asked for: the challenge's submission, the contributions of the cells."
