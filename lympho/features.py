@@ -287,9 +287,10 @@ def _refuse_problems(bad, folder, on_problem):
     if on_problem not in ('raise', 'quarantine'):
         raise LymphoError(f'unknown on_problem {on_problem!r}', "use 'raise' or 'quarantine'")
     if bad.empty or on_problem=='quarantine' and 'cohort' not in set(bad.severity): return
-    lines = [f'{", ".join(filter(None, (b.patient, b.file)))}: {b.problem}' for b in bad.head(3).itertuples()]
+    whose = bad.patient.where(bad.patient.eq(''), 'patient ' + bad.patient) # some problems are of no patient
+    lines = [f'{", ".join(filter(None, x[:2]))}: {x[2]}' for x in zip(whose.head(3), bad.file, bad.problem)]
     if len(bad) > 3: lines.append(f'and {len(bad) - 3} more')
-    remedy = f'{bad.remedy.iloc[0]}; or leave these patients out (quarantine)'
+    remedy = f'{bad.remedy.iloc[0]}; or leave these patients out with --quarantine'
     raise LymphoError(f'{folder}: {"; ".join(lines)}', remedy)
 
 # %% ../nbs/26_features.ipynb #a9c39d59
