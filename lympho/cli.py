@@ -126,12 +126,32 @@ def _runs(cohort, folder):
                       'run the command from another folder, or name one with --folder')
 
 # %% ../nbs/48_cli.ipynb #d3480c49
-def _read(cohort, quarantine, manifest, year, decode=True):
-    "The cohort; what was left out of it is written to `manifest`."
-    data = Cohort.from_folder(cohort, 'quarantine' if quarantine else 'raise', manifest, year, decode)
+def _read(cohort, quarantine, manifest, year, decode=True, files=None):
+    "The cohort, with features of `files` if given; what was left out of it is written to `manifest`."
+    on_problem = 'quarantine' if quarantine else 'raise'
+    if files is None: data = Cohort.from_folder(cohort, on_problem, manifest, year, decode)
+    else:
+        from lympho.features import read_feature_cohort
+        data = read_feature_cohort(cohort, files, on_problem, manifest, year, decode)
     left_out = data.problems[data.problems.severity!='note'].drop_duplicates(['patient', 'file'])
     if len(left_out): print(f'left out: {len(left_out)} patients or cells, see {manifest}')
+    if files is not None: print(data.description)
     return data
+
+# %% ../nbs/48_cli.ipynb #c11f0002
+def _find_recipe(name, default, features):
+    "The recipe of that name; where none is named the default one, for features of files another."
+    from lympho.recipes import FEATURE_RECIPE, find_recipe
+    recipe = find_recipe(name or (default if features is None else FEATURE_RECIPE))
+    if recipe.weights: print(f'{recipe.weights}: {recipe.make_encoder().note or "all tensors are used"}')
+    return recipe
+
+def _check_features(recipe, features):
+    "A LymphoError where a model needs features of files and gets none, or the other way round."
+    if recipe.reads_files and features is None:
+        raise LymphoError(f'{recipe.name} reads features of files', 'name their folder with --features')
+    if recipe.encoder and not recipe.reads_files and features is not None:
+        raise LymphoError(f'{recipe.name} reads images', 'leave --features out')
 
 # %% ../nbs/48_cli.ipynb #7f297a7a
 @command
@@ -142,9 +162,8 @@ def features(
     reference_year:int=REFERENCE_YEAR, # year at which ages are taken
 ):
     "Compute the features of every cell by a frozen network."
-    from lympho.recipes import find_recipe
-    recipe = find_recipe(recipe)
-    if not recipe.encoder or not recipe.frozen:
+    recipe = _find_recipe(recipe, DEFAULT_RECIPE, None)
+    if not recipe.encoder or not recipe.frozen or recipe.reads_files:
         raise LymphoError(f'{recipe.name} has no frozen network', 'name a pooled, late or mil recipe')
     data = _read(cohort, quarantine, _runs(cohort, None)/'quarantine.csv', reference_year, decode=quarantine)
     store, computed, seconds = _timed_store(data, recipe)
@@ -154,8 +173,7 @@ def features(
 # %% ../nbs/48_cli.ipynb #aa519f00
 def _timed_store(cohort, recipe):
     "The features of a cohort, how many cells were computed now, and the seconds that took."
-    from lympho.encoders import make_encoder
-    encoder, computed = make_encoder(recipe.encoder), []
+    encoder, computed = recipe.make_encoder(), []
     first = getattr(encoder, 'encoders', [encoder])[0]
     first.register_forward_hook(lambda _, images, out: computed.append(len(out)))
     start = time.perf_counter()
@@ -175,7 +193,8 @@ def _show(run, others, report):
 @command
 def crossval(
     cohort:Path, # folder of a labelled cohort
-    recipe:str=BASELINE, # name of a recipe (one that does not exist lists them all), or the path of one in JSON
+    recipe:str|None=None, # name (one that does not exist lists all) or path of a JSON; left out: a simple one
+    features:Path|None=None, # folder of features of others, one file a patient; left out: none
     folder:Path|None=None, # where the runs of this cohort are kept; left out: runs/ and the name of the cohort
     jobs:int=-1, # folds at a time; -1: one a core
     dask:str|None=None, # address of a dask scheduler whose workers see the same files; left out: this machine
@@ -185,12 +204,12 @@ def crossval(
 ):
     "Cross-validate one recipe on a cohort."
     from lympho.crossval import crossval
-    from lympho.recipes import find_recipe
     from lympho.report import clinical_runs
-    recipe, folder = find_recipe(recipe), _runs(cohort, folder)
+    recipe, folder = _find_recipe(recipe, BASELINE, features), _runs(cohort, folder)
+    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year, files=features)
+    recipe = recipe.on_features(data) if features else recipe
     place = folder/recipe.name
-    is_shown = (place/'metrics.json').is_file() and (place/'report.html').is_file() and not force
-    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year)
+    is_shown = all((place/f).is_file() for f in ('metrics.json', 'report.html')) and not force
     run = crossval(data, recipe, place, jobs, force, dask)
     others = clinical_runs(run)
     if not is_shown: run.report(place/'report.html', others=others, brief=True)
@@ -201,6 +220,7 @@ def crossval(
 def report(
     run:Path, # folder of a finished run, as crossval makes it
     cohort:Path, # folder of the cohort it was made on
+    features:Path|None=None, # folder of features of others, if the run has read such
     out:Path|None=None, # the HTML file; left out: report.html in the folder of the run
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, as in the run
@@ -210,7 +230,8 @@ def report(
     from lympho.crossval import Run
     from lympho.report import clinical_runs
     if out: _check_out(cohort, {'--out':out}, (_PAGE,))
-    done = Run.load(run, _read(cohort, quarantine, run.parent/'quarantine.csv', reference_year))
+    _check_features(Run.load(run).recipe, features)
+    done = Run.load(run, _read(cohort, quarantine, run.parent/'quarantine.csv', reference_year, files=features))
     others, out = clinical_runs(done), out or run/'report.html'
     done.report(out, others=others, n_jobs=jobs)
     _show(done, others, out)
@@ -230,7 +251,8 @@ def _check_place(folder, recipe, force):
 @command
 def train(
     cohort:Path, # folder of a labelled cohort
-    recipe:str=DEFAULT_RECIPE, # name of a recipe (one that does not exist lists them all), or the path of one in JSON
+    recipe:str|None=None, # name (one that does not exist lists all) or path of a JSON; left out: the default one
+    features:Path|None=None, # folder of features of others, one file a patient; left out: none
     folder:Path|None=None, # where the runs of this cohort are kept; left out: runs/ and the name of the cohort
     miss_rate:float=.05, # target: share of tumoral patients with the decision reactive; 0: no rule, which saves time
     low_count_miss_rate:float|None=None, # target where the count is at most 7.7; 0: none; left out: twice the miss rate
@@ -241,10 +263,10 @@ def train(
 ):
     "Fit one recipe on a whole cohort."
     from lympho.fitting import fit
-    from lympho.recipes import find_recipe
-    recipe, folder = find_recipe(recipe), _runs(cohort, folder)
-    _check_place(folder/recipe.name, recipe, force)
-    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year)
+    recipe, folder = _find_recipe(recipe, DEFAULT_RECIPE, features), _runs(cohort, folder)
+    if not features: _check_place(folder/recipe.name, recipe, force)
+    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year, files=features)
+    if features: _check_place(folder/(recipe := recipe.on_features(data)).name, recipe, force)
     model = fit(data, recipe, miss_rate, jobs, folder/recipe.name, low_count_miss_rate)
     if int(os.environ.get('RANK', 0)): return
     model.save(folder/recipe.name/'fit', force)
@@ -252,9 +274,19 @@ def train(
 
 # %% ../nbs/48_cli.ipynb #f42e1b61
 _PAGE = b'<!doctype html>' # how every page of ours begins
-_TABLES = (b'patient,logit,', b'patient,decision,probability,', b'ID,LABEL\n') # and every table of predictions
+_TABLES = (b'patient,logit,', b'patient,decision,probability,', b'ID,LABEL\n',
+           b'patient,cell,path,contribution,') # and every table of predictions
 
 def _is_in_run(file): return any((file.parent/f).is_file() for f in ('metrics.json', 'model.json'))
+
+# %% ../nbs/48_cli.ipynb #c11f0004
+def _recipe_in(folder):
+    "The recipe of a run or model in a folder; a LymphoError where there is none."
+    from lympho.recipes import read_recipe
+    file = next((f for f in (folder/'recipe.json', folder/'fit'/'recipe.json') if f.is_file()), None)
+    if file: return read_recipe(file)
+    raise LymphoError(f'{folder} holds no finished run and no fitted model',
+                      'make it with `lympho crossval` or `lympho train`')
 
 # %% ../nbs/48_cli.ipynb #502211a1
 def _check_file(option, file, ours, root):
@@ -286,27 +318,46 @@ def _print_lines(text, allow_ood):
 def predict(
     run:Path, # folder of a fitted model, as train prints it, or the one above
     cohort:Path, # folder of a cohort with patients to predict
+    features:Path|None=None, # folder of features of others, if the model reads such
     everyone:bool=False, # labelled patients too; else only those without a label
     prevalence:float|None=None, # share of tumoral patients where these come from; moves probabilities, not decisions
     out:Path=Path('predictions.csv'), # table of patients: decision, probability, logit, reason and more
     submission:Path|None=None, # where the challenge's ID and LABEL are written; left out: nowhere
+    cells:Path|None=None, # table of every cell: its contribution, and the parts of the logit; left out: nowhere
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     reference_year:int|None=None, # year at which ages are taken; left out: as in training
     allow_ood:bool=False, # decide on patients out of distribution too, which nothing vouches for
 ):
     "Predict whether the lymphocytosis of patients is reactive or tumoral."
     from lympho.calibration import check_prevalence
-    from lympho.core import write_table
-    from lympho.fitting import load_model, write_submission
     check_prevalence(prevalence)
-    _check_out(cohort, {'--out':out, '--submission':submission}, _TABLES)
-    model = load_model(run)
+    _check_out(cohort, {'--out':out, '--submission':submission, '--cells':cells}, _TABLES)
+    model = _load_model(run, features, cells)
     year = model.info['reference_year'] if reference_year is None else reference_year
-    data = _read(cohort, quarantine, out.with_suffix('.quarantine.csv'), year)
+    data = _read(cohort, quarantine, out.with_suffix('.quarantine.csv'), year, files=features)
     predictions = model.predict(data, _patients_to_predict(data, everyone), prevalence, allow_ood)
+    _write_tables(model, data, predictions, out, submission, cells)
+    _print_lines(f'{model.summary(predictions, data)}\nin {out}\nFor research; not a medical device.', allow_ood)
+
+# %% ../nbs/48_cli.ipynb #c11f0003
+def _load_model(run, features, cells):
+    "The model in a folder; a LymphoError unless it reads what is given, and has cells where their table is wanted."
+    from lympho.fitting import load_model
+    model = load_model(run)
+    _check_features(model.recipe, features)
+    if model.recipe.encoder or not cells: return model
+    raise LymphoError(f'recipe {model.recipe.name} reads no cells', 'leave --cells out')
+
+def _write_tables(model, cohort, predictions, out, submission, cells):
+    "Write the predictions, and what else was asked for: the challenge's submission, the contributions of the cells."
+    from lympho.core import write_table
+    from lympho.fitting import write_submission
+    from lympho.interpret import contribution_table
     write_table(out, predictions)
     if submission: write_submission(predictions, submission)
-    _print_lines(f'{model.summary(predictions, data)}\nin {out}\nFor research; not a medical device.', allow_ood)
+    if not cells: return
+    write_table(cells, contribution_table(model, cohort, predictions.patient[predictions.logit.notna()].tolist()))
+    print(f'contributions of the cells in {cells}')
 
 # %% ../nbs/48_cli.ipynb #4d67bd6d
 def _patients_to_predict(cohort, everyone):
@@ -322,6 +373,7 @@ def explain(
     run:Path, # folder of a recipe, as crossval or train makes it
     cohort:Path, # folder of the cohort with the patient
     patient:str|None=None, # identifier of the patient; must be given
+    features:Path|None=None, # folder of features of others, if the model reads such
     out:Path|None=None, # the HTML file; left out: in the folder of the run, by cohort and patient
     miss_rate:float|None=None, # target: share of tumoral patients with the decision reactive; left out: as in train
     low_count_miss_rate:float|None=None, # target where the count is at most 7.7; 0: none; left out: as in train
@@ -336,9 +388,10 @@ def explain(
     if out: _check_out(cohort, {'--out':out}, (_PAGE,))
     folder = run.parent if (run/'model.json').is_file() else run
     pages = folder/'patients'/Path(cohort).resolve().name
-    data, out = _read(cohort, quarantine, pages/'quarantine.csv', reference_year), out or pages/f'{patient}.html'
+    _check_features(_recipe_in(folder), features)
+    data = _read(cohort, quarantine, pages/'quarantine.csv', reference_year, files=features)
     model = model_for_patient(folder, data, patient, miss_rate, low_count_miss_rate)
-    write_text(out, patient_page(model, data, patient))
+    write_text(out := out or pages/f'{patient}.html', patient_page(model, data, patient))
     print(f'{model.origin(data, patient)}: {out}')
 
 # %% ../nbs/48_cli.ipynb #4efbcc55

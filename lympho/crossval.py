@@ -136,7 +136,8 @@ def run_key(
     recipe:Recipe, # what is fitted
 ) -> str: # a digest
     "What names the parts of a run: its recipe, the labelled patients, the features and the version."
-    return digest(recipe.to_json(), cohort.labelled.digest, json.dumps(_made_with(recipe), sort_keys=True))
+    text = replace(recipe, weights=None).to_json() # the path of own weights does not count, their digest does
+    return digest(text, cohort.labelled.digest, json.dumps(_made_with(recipe), sort_keys=True))
 
 @patch
 def check_features(self:Run):

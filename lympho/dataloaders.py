@@ -27,6 +27,7 @@ from .clinical import input_columns
 from .cohort import LABELS, Cohort
 from .core import LymphoError, rng, derive_seed
 from .encoders import STAGES, CellEncoder, feature_store, image_store
+from .features import FeatureCohort
 from .images import Augment, Store
 from .quality import keep_usable
 
@@ -327,7 +328,7 @@ def _loaders(bags, train, valid, scaler, bs, m, balanced, augment, seed, device)
 @dataclass(frozen=True)
 class CellSource:
     "What is read of a cell: features of a frozen encoder, or a crop."
-    encoder:str|CellEncoder|None='efficientnet_lite0' # see make_encoder; None: crops
+    encoder:str|CellEncoder|None='efficientnet_lite0' # see make_encoder; None: crops; 'h5': features of files
     stages:tuple[int, ...]=STAGES # of the encoder
     crop:int=112 # side of the centre of an image, in pixels
     usable_only:bool=True # leave out images without a cell in the middle, see unusable_reason
@@ -336,7 +337,11 @@ class CellSource:
         cohort:Cohort, # labelled and unlabelled patients
         device:str|torch.device|None=None, # of the encoder; None: the GPU if there is one
     ) -> Store: # of its cells, in the cache folder
-        "The cells of a cohort."
+        "The cells of a cohort; a `LymphoError` where they are features of files and images are wanted, or the reverse."
+        if isinstance(cohort, FeatureCohort)!=(self.encoder=='h5'):
+            wanted = 'features of files' if self.encoder=='h5' else 'images'
+            raise LymphoError(f'the cells of {cohort.name} are not {wanted}', 'read it with them, see with_features')
+        if self.encoder=='h5': return cohort.feature_store()
         if self.encoder is None: store = image_store(cohort, self.crop)
         else: store = feature_store(cohort, self.encoder, self.stages, self.crop, device)
         return keep_usable(store, cohort, self.crop) if self.usable_only else store
@@ -366,7 +371,7 @@ def mil_dataloaders(
     cohort:Cohort, # its labelled patients are trained on
     valid:float|list[str]=.2, # share of the patients for validation, from both classes; or their identifiers
     crops:bool=False, # read crops of images; else features of a frozen encoder
-    encoder:str|CellEncoder|None=None, # of features, see make_encoder; None: EfficientNet-Lite0
+    encoder:str|CellEncoder|None=None, # of features, see make_encoder; None: EfficientNet-Lite0, or those of files
     stages:tuple[int, ...]=STAGES, # of that encoder
     crop:int=112, # side of the centre of an image, in pixels
     usable_only:bool=True, # leave out images without a cell in the middle, see unusable_reason
@@ -377,7 +382,8 @@ def mil_dataloaders(
     "Loaders of a cohort; a `LymphoError` names a patient in both parts, or says why there can be no such split."
     if crops and encoder: raise LymphoError(f'encoder {encoder!r} for crops', 'name it in mil_learner, which trains it')
     train, held_out = _validation(cohort, valid, seed)
-    source = CellSource(None if crops else encoder or CellSource.encoder, tuple(stages), crop, usable_only)
+    usual = 'h5' if isinstance(cohort, FeatureCohort) else CellSource.encoder
+    source = CellSource(None if crops else encoder or usual, tuple(stages), crop, usable_only)
     attributes = _known_attributes(_rows(cohort.patients, train), attributes)
     dls = bag_dataloaders(source.store(cohort, device), cohort.patients, train, held_out, inputs=attributes,
                           seed=seed, device=device, **kwargs)

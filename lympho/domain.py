@@ -6,7 +6,7 @@
 __all__ = ['MIN_PATIENTS', 'GROUPS', 'Detector', 'fit_detector', 'joint_p', 'Domain', 'fit_domain']
 
 # %% ../nbs/42_domain.ipynb #36cfd572
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -143,7 +143,9 @@ def fit_domain(
     ranges = {k:_attribute_range(patients[k], k=='count') for k in attributes}
     arrays = _image_arrays(quality, patients.patient, points['quality'][:, :len(QUALITY)]) if quality else {}
     detectors = {k:fit_detector(x) for k, x in points.items()}
-    return Domain(arrays, detectors, {k:v for k, v in ranges.items() if v}, [list(s) for s in sizes])
+    domain = Domain(arrays, detectors, {k:v for k, v in ranges.items() if v}, [list(s) for s in sizes])
+    if features is None or quality is not None: return domain
+    return replace(domain, min_cells=min(domain.min_cells, *(len(features[p]) for p in patients.patient)))
 
 # %% ../nbs/42_domain.ipynb #d1d29196
 @patch
@@ -201,23 +203,33 @@ def _attributes_reason(self:Domain, row):
             return f'{k} {row[k]:g} is outside the range of training ({low:.3g} to {high:.3g})'
     return ''
 
+# %% ../nbs/42_domain.ipynb #f11e0001
+@patch
+def _features_reason(self:Domain, n, p):
+    "Why a bag of `n` rows of features of files cannot be decided on; empty where it can."
+    if n < self.min_cells: return f'too few cells: {n}, {self.min_cells} are needed'
+    return f'its cells are unlike those of training (p = {p:.3f}): its features' if p <= self.level else ''
+
 # %% ../nbs/42_domain.ipynb #5285c461
 @patch
 def check(self:Domain,
     patients:pd.DataFrame, # the table patients
     cells:pd.DataFrame|None=None, # all their images: patient, and width and height where known; None: none are read
-    quality=None, # store of the quality of the usable images
+    quality=None, # store of the quality of the usable images; None: there are no images, or none are looked at
     features=None, # store of the features of the same images
 ) -> pd.DataFrame: # patient, p (missing where there is no bag), usable (number of images), reason
     "Is each patient in distribution? The reason to refer is empty where it is."
-    rows, with_bag = [], set(quality.patients) if quality else set()
+    bags, rows = features if quality is None else quality, []
+    with_bag = set() if bags is None else set(bags.patients)
     ids = [p for p in patients.patient if p in with_bag]
     p = self.p_values(ids, quality=quality, features=features) if ids else pd.Series(dtype=float)
     for row in patients.to_dict('records'):
         who = row['patient']
-        own = quality[who].numpy() if who in with_bag else np.zeros((0, len(QUALITY)))
-        images = cells is not None and self._images_reason(cells[cells.patient==who], own, p.get(who, np.nan))
-        rows.append((who, p.get(who, np.nan), len(own), images or self._attributes_reason(row)))
+        own = bags[who].numpy() if who in with_bag else np.zeros((0, len(QUALITY)))
+        if bags is None: reason = ''
+        elif quality is None: reason = self._features_reason(len(own), p.get(who, np.nan))
+        else: reason = self._images_reason(cells[cells.patient==who], own, p.get(who, np.nan))
+        rows.append((who, p.get(who, np.nan), len(own), reason or self._attributes_reason(row)))
     return pd.DataFrame(rows, columns=['patient', 'p', 'usable', 'reason'])
 
 # %% ../nbs/42_domain.ipynb #99162b7f

@@ -72,8 +72,8 @@ def _training(used, recipe, store):
 
 # %% ../nbs/43_fitting.ipynb #5aca4b2f
 def _quality(cohort, recipe, store):
-    "The quality of the images whose cells are in `store`; None without images."
-    if store is None: return None
+    "The quality of the images whose cells are in `store`; None without images, and for features of files."
+    if store is None or recipe.reads_files: return None
     from lympho.quality import quality_store
     return quality_store(cohort, recipe.crop).keep(slice(None) if store.kept is None else store.kept)
 
@@ -81,7 +81,8 @@ def _domain(used, cohort, recipe, store):
     "The domain of a model that was fitted on the patients `used` of a cohort; None where they are too few."
     if len(used) < MIN_PATIENTS: return None
     attributes = tuple(a for a in recipe.inputs if a!='sex')
-    sizes = used.cells[['width', 'height']].drop_duplicates().to_numpy().tolist() if 'width' in used.cells else []
+    has_sizes = 'width' in used.cells and not recipe.reads_files
+    sizes = used.cells[['width', 'height']].drop_duplicates().to_numpy().tolist() if has_sizes else []
     features = store if recipe.frozen else None
     return fit_domain(used.patients, _quality(cohort, recipe, store), features, attributes, sizes)
 
@@ -202,8 +203,10 @@ def _check_store(model, store):
     "Refuse cells that were made otherwise than those of training."
     settings, fitted = getattr(store, 'settings', None), model.info['store']
     if settings==fitted: return
-    raise LymphoError(f'cells made with {settings}, the model was fitted with {fitted}',
-                      'take the same weights of the encoder, or fit again')
+    (now, before) = ({k:v for k, v in (a or {}).items() if (b or {}).get(k)!=v}
+                     for a, b in ((settings, fitted), (fitted, settings)))
+    raise LymphoError(f'cells made with {now}, the model was fitted with {before}',
+                      'take features of the same encoder and weights, or fit again')
 
 # %% ../nbs/43_fitting.ipynb #cf2a04a2
 @patch
@@ -333,6 +336,8 @@ def _count_decisions(predictions):
     return f'{tumoral} tumoral, {len(predictions) - tumoral} reactive, at logit 0'
 
 # %% ../nbs/43_fitting.ipynb #f73f4f1e
+_OF_FILES = 'features of files: no image is looked at, a bag is compared with those of training by its features alone'
+
 def _count_reasons(predictions):
     "How many are out of distribution, in words."
     reasons = predictions.reason[predictions.reason!='']
@@ -373,7 +378,7 @@ def summary(self:FittedModel,
     lines = [f'{len(predictions)} patients: {_count_decisions(predictions)}']
     if self.rule: lines += _rule_lines(self, predictions)
     else: lines.append(f'no miss rate is controlled, no probability is known ({self.info["no_rule"]})')
-    lines += _count_reasons(predictions)
+    lines += _count_reasons(predictions) + [_OF_FILES]*self.recipe.reads_files
     if cohort is None: return '\n'.join(lines)
     missing = _count_missing(patient_rows(cohort.patients, predictions.patient))
     if missing: lines.append(f'missing and imputed: {missing}')

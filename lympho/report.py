@@ -193,6 +193,18 @@ def _shortcuts(run, cohort, model):
                               'The model fitted on all patients predicts again after a change '
                               'that should not matter (half of the cells: should matter little).')]
 
+# %% ../nbs/47_report.ipynb #f11e0007
+_NO_PICTURES = ('No pictures: it is not known which image each row of the features is of. Where their names stand in a '
+                'dataset file_names, and the images are given, cells are shown here.')
+
+def _shows_pictures(model, cohort, patient):
+    "Is it known which image each cell of the patient is?"
+    return not model.recipe.reads_files or cohort.has_pictures(patient)
+
+def _named_rows(cells):
+    "A table of cells without pictures: what the file calls them, and their contribution."
+    return cells.set_index('path')[['contribution']].round(3).rename_axis('cell')
+
 # %% ../nbs/47_report.ipynb #1b6fbe7e
 def _ranked_cells(explanation):
     "Cells by contribution times the size of their bag, ascending."
@@ -202,7 +214,9 @@ def _ranked_cells(explanation):
 
 def _cells(model, cohort, n=12):
     "Sections on the cells that move the logit most, at most one a patient."
-    interpretation = MILInterpretation.from_model(model, cohort)
+    pictured = [p for p in cohort.patients.patient if _shows_pictures(model, cohort, p)]
+    if not pictured: return [P(_NO_PICTURES)]
+    interpretation = MILInterpretation.from_model(model, cohort, pictured)
     ranked = _ranked_cells(interpretation.explanation)
     def show(some, caption, kind):
         crops = [interpretation.images(r.patient)[r.cell] for r in some.itertuples()]
@@ -216,9 +230,13 @@ def _cells(model, cohort, n=12):
             show(lowest, 'Cells that lower it most.', 'lowers')]
 
 # %% ../nbs/47_report.ipynb #fbf1bf34
-def _unusable(cohort, crop):
-    "How many images show no cell, in words."
-    reasons = usable_cells(cohort, crop).reason
+_FILES = 'Features of files: the rule for usable images does not apply, and images are not looked at.'
+
+def _unusable(cohort, recipe):
+    "How many images show no cell, in words; empty where that does not matter."
+    if not (recipe.encoder and recipe.usable_only): return ''
+    if recipe.reads_files: return _FILES
+    reasons = usable_cells(cohort, recipe.crop).reason
     counts = [f'{n} {reason}' for reason, n in reasons[reasons!=''].value_counts().items()]
     return f'Of {len(reasons)} images {(reasons!="").sum()} cannot be used ({", ".join(counts) or "none"}).'
 
@@ -234,9 +252,9 @@ def _cohort(cohort, recipe):
     missing = {c:cohort.labelled.patients[c].isna().sum() for c in ('sex', 'age', 'count')}
     listed = ', '.join(f'{n} {c}' for c, n in missing.items() if n) or 'none'
     left_out = (cohort.problems.severity!='note').sum()
-    images = _unusable(cohort, recipe.crop) if recipe.encoder and recipe.usable_only else ''
     return [table_html(cohort.summary(), 'Counts and medians by class; age in years, count in 10⁹/L.'),
-            P(f'Missing and imputed inside the folds: {listed}. Left out: {left_out} patients or cells. {images}'),
+            P(f'Missing and imputed inside the folds: {listed}. Left out: {left_out} patients or cells. '
+              f'{_unusable(cohort, recipe)}'),
             *_problems(cohort)]
 
 def _made_with(run):
@@ -403,8 +421,9 @@ def _known_prediction(model, cohort, patient):
     if found.usable or not (model.recipe.encoder and model.domain): return found
     raise LymphoError(f'patient {patient}: {found.reason or "no usable image"}', 'refer it, or take its images anew')
 
-def _image_facts(cohort, found):
-    "How many images of a patient show a cell in the middle."
+def _image_facts(model, cohort, found):
+    "How many images of a patient show a cell in the middle; of features of files, how many rows there are."
+    if model.recipe.reads_files: return {'cells':f'{found.usable} rows of {cohort.files[found.patient].name}'}
     n = cohort.bag_sizes[found.patient]
     return {'images':f'{found.usable} of {n} show a cell in the middle; the others are left out'}
 
@@ -430,17 +449,20 @@ def _logit_figure(parts, raising, lowering, attributes):
                        'Bars: ' + ', '.join(f'{k} {v:+.2f}' for k, v in shown.items()))
 
 # %% ../nbs/47_report.ipynb #290f2da6
-def _explanation(interpretation, patient, attributes, n=8):
+def _explanation(interpretation, model, cohort, patient, n=8):
     "Sections on the parts of the logit and the cells on either side."
     parts, cells = interpretation.explanation.patients.iloc[0], interpretation.cells(patient)
     raising, lowering = cells[cells.contribution > 0], cells[cells.contribution < 0][::-1]
     unused = '' if cells.contribution.any() else ' The model does not use the images, see late fusion.'
+    has_pictures = _shows_pictures(model, cohort, patient)
     def show(some, caption, kind):
+        if not has_pictures: return table_html(_named_rows(some[:n]), caption)
         crops = [interpretation.images(patient)[c] for c in some.cell[:n]]
         return cells_html(crops, [f'{c:+.3f}' for c in some.contribution[:n]], caption, kind)
-    return [_logit_figure(parts, raising, lowering, attributes), H2('Cells'),
+    return [_logit_figure(parts, raising, lowering, model.recipe.attributes), H2('Cells'),
             P(f'Each number is the contribution of a cell to the logit ({interpretation.explanation.method}); '
               f'the {len(cells)} cells contribute {parts.cells:+.2f}.{unused}'),
+            *[P(_NO_PICTURES)]*(not has_pictures),
             show(raising, 'Those that raise the logit most.', 'raises'),
             show(lowering, 'Those that lower it most.', 'lowers')]
 
@@ -491,8 +513,8 @@ def patient_page(
                          'The patient and the held-out patients of the calibration run.',
                          'Logit of the patient above those of both classes; the list above holds the numbers.')
     trained = [P(_TRAINED, cls='note')] if patient in model.trained_on(cohort) else []
-    facts |= _attribute_facts(who) | _image_facts(cohort, found)
+    facts |= _attribute_facts(who) | _image_facts(model, cohort, found)
     return page(f'lympho: patient {patient} of {cohort.name}', P(DISCLAIMER, cls='note'), *trained,
                 H2('Prediction'), facts_html(facts), figure, P(_INTERVALS),
-                H2('Why'), *_explanation(interpretation, patient, model.recipe.attributes),
+                H2('Why'), *_explanation(interpretation, model, cohort, patient),
                 H2('Made with'), facts_html(_origin_facts(model)))

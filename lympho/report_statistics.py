@@ -180,6 +180,7 @@ def decision_table(
 def _images_card(recipe):
     "What a model reads of the images, in words."
     if not recipe.encoder: return 'none; attributes only'
+    if recipe.reads_files: return f'none; features of files ({recipe.encoder})'
     frozen = f'frozen, stages {", ".join(map(str, recipe.stages))}'
     return f'{recipe.encoder}, {frozen if recipe.frozen else "end-to-end"}, on the central {recipe.crop} pixels'
 
