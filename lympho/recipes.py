@@ -186,9 +186,17 @@ def inputs(self:Recipe) -> list[str]: # of sex, age and count
 def missing_inputs(self:Recipe,
     patients:pd.DataFrame, # the table patients, labelled
 ) -> list[str]: # of sex, age and count
-    "The attributes that the model cannot do without and that nobody has."
-    needs_them = self.family=='clinical' or self.family=='mil' and self.fusion!='late'
-    return [a for a in self.inputs if needs_them and patients[a].isna().all()]
+    "The attributes that the model cannot do without and that nobody has; a clinical model does with any of its own."
+    absent = self.absent_inputs(patients)
+    needs_all = self.family=='mil' and self.fusion!='late'
+    return absent if needs_all or self.family=='clinical' and absent==self.inputs else []
+
+@patch
+def absent_inputs(self:Recipe,
+    patients:pd.DataFrame, # the table patients, labelled
+) -> list[str]: # of sex, age and count
+    "The attributes that the model reads and that nobody has."
+    return [a for a in self.inputs if patients[a].isna().all()]
 
 # %% ../nbs/35_recipes.ipynb #fdd486d1
 @patch

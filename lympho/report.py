@@ -38,13 +38,14 @@ def clinical_runs(
     n_jobs:int=1, # folds at a time; -1: one a core
     force:bool=False, # overwrite runs in folder
 ) -> list[Run]: # of the recipes that the cohort has attributes for
-    "Cross-validate clinical recipes on the folds of a run; a sentence is printed for each that is left out."
+    "Cross-validate clinical recipes on the folds of a run; a sentence is printed for each that lacks attributes."
     cohort, runs = run.check_cohort(), []
     same = {k:getattr(run.recipe, k) for k in ('n_repeats', 'n_folds', 'n_inner', 'seed')}
     for recipe in (replace(RECIPES[name], **same) for name in names):
-        missing = ' or '.join(recipe.missing_inputs(cohort.labelled.patients))
+        missing, absent = (' or '.join(f(cohort.labelled.patients)) for f in (recipe.missing_inputs, recipe.absent_inputs))
         if missing: print(f'{recipe.name} is left out: no labelled patient has a value for {missing}')
-        else: runs.append(crossval(cohort, recipe, folder and folder/recipe.name, n_jobs, force))
+        elif absent: print(f'{recipe.name} does without {absent}: no labelled patient has a value for it')
+        if not missing: runs.append(crossval(cohort, recipe, folder and folder/recipe.name, n_jobs, force))
     return runs
 
 # %% ../nbs/47_report.ipynb #1fe38681
