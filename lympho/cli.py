@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .cohort import Cohort, check_cohort, group_problems
-from .core import LymphoError
+from .core import LymphoError, write_table
 from .layouts import LAYOUT_FILE, find_layout
 from .proposals import write_proposal
 from .recipes import BASELINE, DEFAULT_RECIPE
@@ -109,7 +109,8 @@ def _counts(data, manifest=''):
     n = {s:int((p.severity==s).sum()) for s in ('note', 'value')}
     patients, images = p[p.severity=='patient'].patient.nunique(), p[p.severity=='cell'].file.nunique()
     parts = [f'notes on the cohort: {n["note"]}', f'patients left out: {patients}', f'images left out: {images}']
-    parts += [f'values read as missing: {n["value"]}']*bool(n['value']) + [f'see {manifest}']*(patients + images + n['value'] > 0)
+    parts += [f'values read as missing: {n["value"]}']*bool(n['value'])
+    parts += [f'see {manifest}']*(patients + images + n['value'] > 0)
     return '\n'.join([', '.join(parts), *p.problem[who]])
 
 # %% ../nbs/48_cli.ipynb #ef54844e
@@ -329,7 +330,6 @@ def predict(
 ):
     "Predict whether the lymphocytosis of patients is reactive or tumoral."
     from lympho.calibration import check_prevalence
-    from lympho.core import write_table
     from lympho.fitting import load_model, write_submission
     check_prevalence(prevalence)
     _check_out(cohort, {'--out':out, '--submission':submission}, _TABLES)
@@ -370,7 +370,8 @@ def explain(
     if out: _check_out(cohort, {'--out':out}, (_PAGE,))
     folder = run.parent if (run/'model.json').is_file() else run
     pages = folder/'patients'/Path(cohort).resolve().name
-    data, out = _read(cohort, quarantine, pages/'quarantine.csv', reference_year, layout), out or pages/f'{patient}.html'
+    data = _read(cohort, quarantine, pages/'quarantine.csv', reference_year, layout)
+    out = out or pages/f'{patient}.html'
     model = model_for_patient(folder, data, patient, miss_rate, low_count_miss_rate)
     write_text(out, patient_page(model, data, patient))
     print(f'{model.origin(data, patient)}: {out}')

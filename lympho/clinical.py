@@ -36,7 +36,7 @@ def _sex_code():
 def input_columns(
     *inputs:str, # of 'log_count', 'count', 'age', 'sex'
 ) -> ColumnTransformer: # patients -> floats (patients, inputs), missing values imputed, nothing scaled
-    "The chosen inputs; missing values become the median (sex: the most frequent) of the patients it is fitted on, or 0."
+    "The chosen inputs; missing values become the median (sex: the most frequent) of the patients it is fitted on."
     def impute(strategy='median'): return SimpleImputer(strategy=strategy, keep_empty_features=True)
     steps = dict(
         log_count=(make_pipeline(FunctionTransformer(np.log), impute()), ['count']),

@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 from fastcore.basics import patch
 
+# %% ../nbs/01_cohort.ipynb #0b1c5401
 from .core import LymphoError, digest, write_table
 from lympho.layouts import (
     ATTRIBUTES,
@@ -32,6 +33,7 @@ from lympho.layouts import (
     SEX_WORDS,
     Layout,
     find_bags,
+    find_column,
     find_layout,
     natural_key,
     normal_form,
@@ -199,7 +201,8 @@ def _separator_problem(head, layout):
     if not found: return []
     names = {';':'semicolons', '\t':'tabs', '|':'bars', ',':'commas'}
     shown = found[0].replace('\t', r'\t')
-    return [Problem('', layout.table, f'its columns are separated by {names[found[0]]}, not by {names[layout.separator]}',
+    problem = f'its columns are separated by {names[found[0]]}, not by {names[layout.separator]}'
+    return [Problem('', layout.table, problem,
                     f'write separator = "{shown}" into {LAYOUT_FILE}, or separate them by commas', 'cohort')]
 
 def _ragged_problems(rows, head, layout):
@@ -225,22 +228,18 @@ def _decimal_problems(raw, layout):
     "A problem for each column of numbers most of which have the other decimal sign."
     other = {'.':',', ',':'.'}[layout.decimal]
     for name in ('age', 'count'):
-        column = _column(raw, layout, name)
+        column = find_column(layout, name, list(raw.columns))
         values = raw[column] if list(raw.columns).count(column)==1 else pd.Series(dtype=str)
         n = values.str.fullmatch(rf'\s*\d+\{other}\d+\s*').sum()
         if n > 1 and 2*n > values.str.strip().ne('').sum():
-            yield Problem('', layout.table, f'column {column!r}: {n} numbers have the decimal sign {other!r}',
-                          f'write decimal = "{other}" into {LAYOUT_FILE}, or write them with {layout.decimal!r}', 'cohort')
+            problem = f'column {column!r}: {n} numbers have the decimal sign {other!r}'
+            remedy = f'write decimal = "{other}" into {LAYOUT_FILE}, or write them with {layout.decimal!r}'
+            yield Problem('', layout.table, problem, remedy, 'cohort')
 
 # %% ../nbs/01_cohort.ipynb #4ba64614
-def _column(raw, layout, name):
-    "The column of the table that holds `name`, or None."
-    names = layout.columns.get(name, name if name in OPTIONAL else [])
-    return next((c for c in ([names] if isinstance(names, str) else names) if c in raw.columns), None)
-
 def _column_problems(raw, layout):
     "A problem for each column that stands there twice, or under a name that only resembles the one of the layout."
-    used = {name:_column(raw, layout, name) for name in (*layout.columns, *OPTIONAL)}
+    used = {name:find_column(layout, name, list(raw.columns)) for name in (*layout.columns, *OPTIONAL)}
     n, head = Counter(raw.columns), ', '.join(filter(None, raw.columns))
     for c in filter(None, used.values()):
         if n[c] > 1: yield Problem('', layout.table, f'column {c!r} stands there {n[c]} times', 'keep one', 'cohort')
@@ -252,15 +251,14 @@ def _column_problems(raw, layout):
         wanted = layout.columns[name] if isinstance(layout.columns[name], str) else layout.columns[name][0]
         near = next((c for c in free if word_key(c)==word_key(wanted) or find_synonym(c)==name), None)
         remedy = f'rename it, or write {name} = {near!r} into {LAYOUT_FILE}, [columns]'
-        if near: yield Problem('', layout.table, f'column {wanted!r} is missing, but there is {near!r}', remedy, 'cohort')
-        elif name=='patient':
-            remedy = f'add it to the header, which holds: {head}'
-            yield Problem('', layout.table, f'column {wanted!r} is missing', remedy, 'cohort')
+        if not near: remedy = f'add it to the header, which holds: {head}'
+        problem = f'column {wanted!r} is missing' + f', but there is {near!r}'*bool(near)
+        if near or name=='patient': yield Problem('', layout.table, problem, remedy, 'cohort')
 
 # %% ../nbs/01_cohort.ipynb #c6a879cc
 def _own_names(raw, layout):
     "The table with our names of its columns, '' for those it lacks, and notes on what is not there or not read."
-    own = {name:c for name in (*layout.columns, *OPTIONAL) if (c := _column(raw, layout, name))}
+    own = {name:c for name in (*layout.columns, *OPTIONAL) if (c := find_column(layout, name, list(raw.columns)))}
     measured = layout.micrometres if isinstance(layout.micrometres, str) else ''
     read = {*own.values(), *layout.percent, measured}
     res = pd.DataFrame({name:raw[c] for name, c in own.items()}, index=raw.index)
@@ -296,7 +294,8 @@ def _with_path_labels(raw, path, layout):
     words = raw.patient.map({patient:found[0].label for patient, found in bags.items()}).fillna('')
     def value(word): return layout.labels.get(word_key(word))
     wrong = [bool(t.strip() and w) and value(t)!=value(w) for t, w in zip(raw.label, words)]
-    problems = [Problem(p, layout.table, f'its label is {t!r} in the table and {w!r} in its path', 'correct one', 'value')
+    def problem(t, w): return f'its label is {t!r} in the table and {w!r} in its path', 'correct one', 'value'
+    problems = [Problem(p, layout.table, *problem(t, w))
                 for p, t, w in zip(raw.patient[wrong], raw.label[wrong], words[wrong])]
     return raw.assign(label=words.where(raw.label.str.strip().eq(''), raw.label).mask(wrong, '')), problems
 
@@ -386,7 +385,8 @@ def _missing_notes(rows, raw, layout):
             problem, remedy = f'{name} is missing for everyone', 'add the column if it is known; models do without it'
             yield Problem('', layout.table, problem, remedy, 'note')
         else:
-            remedy = 'fill it in if it is known; ' + ('images keep their scale' if name=='micrometres' else 'models impute it')
+            then = 'its images keep their scale' if name=='micrometres' else 'models impute it'
+            remedy = f'fill it in if it is known; {then}'
             notes = [Problem(p, layout.table, f'{name} is missing', remedy, 'note') for p in who]
             yield from _few(notes, f'patients whose {name} is missing')
     if rows and layout.percent and not rows[0].get('percent'):
@@ -397,12 +397,14 @@ def _missing_notes(rows, raw, layout):
 def _label_notes(rows, layout):
     "A note where nobody is labelled, and one on those whose label is another word."
     if rows and all(is_missing(r['word']) for r in rows):
-        yield Problem('', layout.table, 'there is no label: nobody is labelled', 'add it to train or to evaluate', 'note')
+        problem = 'there is no label: nobody is labelled'
+        yield Problem('', layout.table, problem, 'add it to train or to evaluate', 'note')
     words = Counter(r['word'].strip() for r in rows if r['label'] is None and not is_missing(r['word']))
     if layout.other_labels=='unlabelled' and words:
         listed = ', '.join(f'{w} {n}' for w, n in words.most_common(5)) + ', ...'*(len(words) > 5)
         problem = f'{words.total()} patients have another label and are unlabelled: {listed}'
-        yield Problem('', layout.table, problem, f'name the words in {LAYOUT_FILE}, [labels], if they are of a class', 'note')
+        remedy = f'name the words in {LAYOUT_FILE}, [labels], if they are of a class'
+        yield Problem('', layout.table, problem, remedy, 'note')
 
 # %% ../nbs/01_cohort.ipynb #5ade1d84
 def _birth(text, layout):
@@ -552,6 +554,7 @@ def _scaled(cells, patients, layout):
     name = [_scaled_digest(d, s) if d else d for d, s in zip(cells.digest, scale)]
     return cells.assign(scale=scale, digest=name) if scale.ne(1).any() else cells
 
+# %% ../nbs/01_cohort.ipynb #0b1c5402
 def _crop_problems(cells, crop):
     "A problem for each patient with images that are smaller than a crop."
     side = cells[['width', 'height']].min(axis=1)
@@ -649,7 +652,7 @@ def scan(
     labels = patients.dropna(subset='label').set_index('patient').label.to_dict()
     cells, more = check_images(path, cells, decode, labels)
     cells = _scaled(cells, patients, layout)
-    problems += [*more, *([] if layout.micrometres else _size_notes(cells)), *(_crop_problems(cells, crop) if crop else [])]
+    problems += [*more, *(() if layout.micrometres else _size_notes(cells)), *_crop_problems(cells, crop or 0)]
     return Scan(patients, cells, problem_table(problems))
 
 # %% ../nbs/01_cohort.ipynb #905451ed
@@ -667,7 +670,7 @@ def check_cohort(
 class Cohort:
     "Patients and their cells, with a record of what was wrong with them."
     root:Path # folder that cells.path is relative to
-    patients:pd.DataFrame # patient, label (0, 1, missing), sex (F, M), age (years), count (10^9/L), perhaps more; by identifier
+    patients:pd.DataFrame # patient, label (0, 1, missing), sex (F, M), age (years), count (10^9/L), ...; by identifier
     cells:pd.DataFrame # patient, path, digest, pixels, width, height, perhaps scale; bags in the order of patients
     problems:pd.DataFrame # notes, and with 'quarantine' what was left out
     name:str # for titles and tables
@@ -710,7 +713,8 @@ def _left_out_note(found, kept):
     "A note on who is left out and who is kept."
     out = found[~found.patient.isin(kept.patient)]
     problem = f'left out: {describe_patients(out)}; kept: {describe_patients(kept)}'
-    return problem_table([Problem('', '', problem, 'compare the two: who is left out may bias the rest', 'note')]*bool(len(out)))
+    note = Problem('', '', problem, 'compare the two: who is left out may bias the rest', 'note')
+    return problem_table([note] if len(out) else [])
 
 # %% ../nbs/01_cohort.ipynb #d25591b3
 @patch(cls_method=True)

@@ -314,7 +314,7 @@ def write(cls:Store,
 
 # %% ../nbs/20_images.ipynb #9910cefb
 def _read_pixels(file, expected, scale=1.):
-    "Pixels (h, w, 3) of the image `file`, scaled; a LymphoError where it is unreadable, or its digest is not `expected`."
+    "Pixels (h, w, 3) of an image, scaled; a LymphoError where it is unreadable, or its digest is not `expected`."
     try: data = read_image_file(file)
     except LymphoError as e: raise LymphoError(f'{file} {e.problem}', 'read the cohort again') from None
     if expected and cell_digest(data, scale)!=expected:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'ATTRIBUTES', 'OPTIONAL', 'LABEL_WORDS', 'SEX_WORDS', 'DATE_FORMS', 'LAYOUTS', 'LAYOUT_FILE', 'normal_form',
            'word_key', 'natural_key', 'strptime_form', 'check_folders', 'check_files', 'Layout', 'read_layout',
-           'find_layout', 'read_rows', 'Bag', 'image_paths', 'find_bags']
+           'find_layout', 'read_rows', 'find_column', 'Bag', 'image_paths', 'find_bags']
 
 # %% ../nbs/00b_layouts.ipynb #3299c03e
 import csv
@@ -84,7 +84,8 @@ def check_files(
 ) -> str: # the same
     "A pattern of file names; a `LymphoError` where it is no regular expression with the group patient."
     try: groups = re.compile(pattern).groupindex
-    except re.error as e: raise LymphoError(f'files: {pattern!r} is no regular expression ({e})', 'correct it') from None
+    except re.error as e:
+        raise LymphoError(f'files: {pattern!r} is no regular expression ({e})', 'correct it') from None
     if pattern and 'patient' not in groups:
         raise LymphoError(f'files: {pattern!r} does not place the patient', 'write a group (?P<patient>...)')
     return pattern
@@ -252,6 +253,16 @@ def read_rows(
     if len(rows) > 1: return rows
     raise LymphoError(f'{file.name} {"has a header only" if rows else "is empty"}',
                       'give it a header and a row for each patient')
+
+# %% ../nbs/00b_layouts.ipynb #0b1c5301
+def find_column(
+    layout:Layout, # of the table
+    name:str, # one of COLUMNS
+    header:list[str], # names of its columns
+) -> str|None: # the one that holds `name`, the first of several that the layout lists; None: there is none
+    "Which column of a table is meant; `group`, `site` and `split` may stand there without the layout."
+    names = layout.columns.get(name, name if name in OPTIONAL else [])
+    return next((c for c in ([names] if isinstance(names, str) else names) if c in header), None)
 
 # %% ../nbs/00b_layouts.ipynb #27ee90f1
 class Bag(NamedTuple):

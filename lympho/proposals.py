@@ -36,26 +36,34 @@ def _fold(text):
     plain = ''.join(c for c in unicodedata.normalize('NFKD', text) if not unicodedata.combining(c))
     return ' '.join(re.findall(r'[a-z0-9]+', plain.casefold().replace('ß', 'ss').replace('µ', 'u').replace('μ', 'u')))
 
+# %% ../nbs/00c_proposals.ipynb #0b1c5501
 _LISTED = { # the likeliest first; folded
-    'patient':'patient, patient id, id patient, patientid, patient number, patient no, patient nr, patientennummer, patientennr,'
-              'patienten id, numero patient, no patient, identifiant, identifier, subject, subject id, case, case id, fall,'
-              'fallnummer, pseudonym, ipp, sample, sample id, id, code, nr, numero',
-    'label':'label, class, classe, klasse, diagnosis, diagnostic, diagnose, diagnosis coarse, bag label, status, target, outcome',
+    'patient':'patient, patient id, id patient, patientid, patient number, patient no, patient nr, '
+              'patientennummer, patientennr, patienten id, numero patient, no patient, identifiant, '
+              'identifier, subject, subject id, case, case id, fall, fallnummer, pseudonym, ipp, sample, '
+              'sample id, id, code, nr, numero',
+    'label':'label, class, classe, klasse, diagnosis, diagnostic, diagnose, diagnosis coarse, bag '
+            'label, status, target, outcome',
     'sex':'sex, gender, sexe, geschlecht, genre, sex 1f 2m',
-    'age':'age, alter, age at diagnosis, age at sampling, age au diagnostic, alter bei diagnose, lebensalter',
-    'birth':'birth, dob, date of birth, birth date, birthdate, birthday, year of birth, date de naissance, date naissance,'
-            'naissance, ddn, annee de naissance, geburtsdatum, geburtstag, geb datum, gebdat, geboren, geburtsjahr',
-    'count':'count, lymph count, lymphocyte count, lymphocytes, lymphocytes count, lymphocytes abs, absolute lymphocytes,'
-            'absolute lymphocyte count, alc, lymphs, lymph, lymphozyten, lymphozyten abs, lymphozytenzahl, lymphozyten absolut,'
-            'lymphocytose, taux de lymphocytes, nombre de lymphocytes, numeration lymphocytaire, lymphos',
+    'age':'age, alter, age at diagnosis, age at sampling, age au diagnostic, alter bei diagnose, '
+          'lebensalter',
+    'birth':'birth, dob, date of birth, birth date, birthdate, birthday, year of birth, date de '
+            'naissance, date naissance, naissance, ddn, annee de naissance, geburtsdatum, geburtstag, '
+            'geb datum, gebdat, geboren, geburtsjahr',
+    'count':'count, lymph count, lymphocyte count, lymphocytes, lymphocytes count, lymphocytes abs, '
+            'absolute lymphocytes, absolute lymphocyte count, alc, lymphs, lymph, lymphozyten, '
+            'lymphozyten abs, lymphozytenzahl, lymphozyten absolut, lymphocytose, taux de lymphocytes, '
+            'nombre de lymphocytes, numeration lymphocytaire, lymphos',
     'group':'group, person, person id, personne, gruppe',
-    'site':'site, centre, center, hospital, hopital, klinik, zentrum, krankenhaus, lab, labor, laboratoire',
+    'site':'site, centre, center, hospital, hopital, klinik, zentrum, krankenhaus, lab, labor, '
+           'laboratoire',
     'split':'split, set, partition, cohort, cohorte, kohorte'}
 _SYNONYMS = {name:[s.strip() for s in listed.split(',')] for name, listed in _LISTED.items()}
-_UNITS = r' (?:g l|10 9 l|10e9 l|x 10 9 l|giga l|nl|ul|ml|mm3|per ul|par mm3|per microlitre|years|jahre|ans|yr|y|1000 ul)$'
+_UNITS = (r' (?:g l|10 9 l|10e9 l|x 10 9 l|giga l|1000 ul|nl|ul|ml|mm3|p(er|ar) (ul|mm3|microlitre)|'
+          r'years|jahre|ans|yr|y)$')
 
 # %% ../nbs/00c_proposals.ipynb #a57dffa3
-def _forms(column): return [_fold(column), re.sub(_UNITS, '', _fold(column)), re.sub(r'( \d[a-z])+$', '', _fold(column))]
+def _forms(column): return [re.sub(end, '', _fold(column)) for end in ('^$', _UNITS, r'( \d[a-z])+$')]
 
 def find_synonym(
     name:str, # of a column
@@ -73,9 +81,11 @@ def _guess_columns(head):
     return best
 
 # %% ../nbs/00c_proposals.ipynb #873f6147
-_REACTIVE = r'\b(react|reakt|benign|gutartig|health|gesund|sain|control|kontroll|temoin|normal|non malign|non tumor|polyclonal)'
-_TUMORAL = r'\b(tumor|tumour|malign|bosartig|lymphom|leuk|leuc|neoplas|cll|llc|sll|mcl|clonal|cancer)|(lymphom|leukam|neoplas)'
-_WOMEN, _MEN = r'(f|w|female|femme|feminin|weiblich|woman|frau|fem)', r'(m|h|male|homme|masculin|mannlich|man|mann|masc)'
+_REACTIVE = (r'\b(react|reakt|benign|gutartig|health|gesund|sain|control|kontroll|temoin|normal|'
+             r'non malign|non tumor|polyclonal)')
+_TUMORAL = r'\b(tumor|tumour|malign|bosartig|leuk|leuc|cll|llc|sll|mcl|clonal|cancer)|(lymphom|leukam|neoplas)'
+_WOMEN = r'(f|w|female|femme|feminin|weiblich|woman|frau|fem)'
+_MEN = r'(m|h|male|homme|masculin|mannlich|man|mann|masc)'
 
 def _guess_label(word):
     "The class that a word means, or None."
@@ -93,7 +103,8 @@ def _guess_sex(word, column):
 # %% ../nbs/00c_proposals.ipynb #392c7f27
 def _guess_words(values, guess, default, name, questions):
     "Words for a value, without those that are unknown, which become a question; nothing where the default will do."
-    words = {w:guess(w) for w in dict.fromkeys(v.strip() for v in values) if word_key(w) not in ('', 'na', 'nan', 'n/a')}
+    distinct = dict.fromkeys(v.strip() for v in values)
+    words = {w:guess(w) for w in distinct if word_key(w) not in ('', 'na', 'nan', 'n/a')}
     unknown = [w for w, x in words.items() if x is None]
     if unknown:
         shown = ', '.join(map(repr, unknown[:8])) + ', ...'*(len(unknown) > 8)
@@ -110,7 +121,8 @@ def _fits(value, form):
 def _guess_dates(values, questions):
     "Forms of the dates in `values`, one for each sign between their parts, as far as that can be decided."
     forms, groups = [], {}
-    for v in filter(None, map(str.strip, values)): groups.setdefault(next((c for c in v if c in '/-.'), ''), []).append(v)
+    for v in filter(None, map(str.strip, values)):
+        groups.setdefault(next((c for c in v if c in '/-.'), ''), []).append(v)
     for sign, dates in groups.items():
         parts = [*(('D', 'M', y) for y in ('YYYY', 'YY')), *(('M', 'D', y) for y in ('YYYY', 'YY')), ('YYYY', 'M', 'D')]
         candidates = [sign.join(p) for p in parts] if sign else ['YYYY']
@@ -160,7 +172,7 @@ def _guess_separator(file):
 # %% ../nbs/00c_proposals.ipynb #c84956b5
 def _guess_table(path):
     "The table in the folder at `path` in which most columns are known, or None."
-    files = sorted(f for f in path.iterdir() if f.suffix.lower() in ('.csv', '.tsv', '.txt') and not f.name.startswith('.'))
+    files = [f for f in sorted(path.iterdir()) if re.search(r'^[^.].*\.(csv|tsv|txt)$', f.name, re.I)]
     tables = [t for f in files if (t := _guess_separator(f))]
     best = max(tables, key=lambda t: len(_guess_columns(t.head)), default=None)
     return best if best and _guess_columns(best.head) else None
@@ -174,10 +186,10 @@ def _patient_column(table, columns, names):
 # %% ../nbs/00c_proposals.ipynb #1c65bf86
 def _is_class(names): return {*names} and all(_guess_label(n) is not None and not n.isdigit() for n in names)
 
-def _prefix(parts, levels, has_label):
+def _prefix(parts, tiers, has_label):
     "The pattern of the folders above one patient."
     res = []
-    for part, names in zip(parts, levels):
+    for part, names in zip(parts, tiers):
         if len(names)==1 and not _is_class(names): res.append(part)
         elif _is_class(names) and not has_label and '<label>' not in res: res.append('<label>')
         else: res.append(part if len(names) <= 3 else '<any>')
@@ -190,12 +202,13 @@ def _guess_folders(paths, ids, has_label):
     depth = Counter(i for _, i in found).most_common(1)
     if not depth: return [], []
     found = [f for f, i in found if i==depth[0][0]]
-    levels = [{f[i] for f in found} for i in range(depth[0][0])]
-    words = next(([*sorted(names)] for names in levels if _is_class(names)), []) if not has_label else []
-    return sorted({_prefix(f, levels, has_label) for f in found}), words
+    tiers = [{f[i] for f in found} for i in range(depth[0][0])]
+    words = next(([*sorted(names)] for names in tiers if _is_class(names)), []) if not has_label else []
+    return sorted({_prefix(f, tiers, has_label) for f in found}), words
 
 # %% ../nbs/00c_proposals.ipynb #373384f9
-_FILES = [rf'(?:^|/)(?P<patient>{part})[{sign}][^/]*$' for sign in '_-. ' for part in (rf'[^/{sign}]+', r'[^/]+?', r'[^/]+')]
+_FILES = [rf'(?:^|/)(?P<patient>{part})[{sign}][^/]*$'
+          for sign in '_-. ' for part in (rf'[^/{sign}]+', r'[^/]+?', r'[^/]+')]
 
 def _guess_files(paths, ids):
     "A pattern of file names that begin with an identifier, or ''."
@@ -207,12 +220,12 @@ def _guess_files(paths, ids):
 def _without_table(paths):
     "Identifiers by folders, where there is no table; a LymphoError where images lie in folders of classes."
     folders = list(dict.fromkeys(tuple(normal_form(p).split('/')[:-1]) for p in paths))
-    levels = list(zip(*folders)) if folders else []
-    at = next((i for i, names in enumerate(levels) if _is_class(names)), None)
+    tiers = list(zip(*folders)) if folders else []
+    at = next((i for i, names in enumerate(tiers) if _is_class(names)), None)
     if at is not None and min(map(len, folders))==at + 1:
         raise LymphoError(f'{"/".join(folders[0])} is a folder of a class and holds images: nothing names the patients',
                           f'group the images by patient, or write a pattern of their names as files into {LAYOUT_FILE}')
-    depth = at + 1 if at is not None else next((i for i, names in enumerate(levels) if len({*names}) > 1), 0)
+    depth = at + 1 if at is not None else next((i for i, names in enumerate(tiers) if len({*names}) > 1), 0)
     return {f[depth] for f in folders if len(f) > depth}
 
 # %% ../nbs/00c_proposals.ipynb #37f249ff
@@ -232,9 +245,10 @@ def _of_table(table, names, questions):
     fields['decimal'] = ',' if any(re.fullmatch(r'\s*\d+,\d+\s*', v) for v in numbers) else '.'
     if 'birth' in columns: fields['dates'] = _guess_dates(values['birth'], questions)
     if 'count' in columns: fields['unit'] = _guess_numbers(columns['count'], values['count'], questions)
-    if 'label' in columns: fields['labels'] = _guess_words(values['label'], _guess_label, LABEL_WORDS, 'labels', questions)
+    def words(*args): return _guess_words(*args, questions)
     def sex(word): return _guess_sex(word, columns['sex'])
-    if 'sex' in columns: fields['sexes'] = _guess_words(values['sex'], sex, SEX_WORDS, 'sexes', questions)
+    if 'label' in columns: fields['labels'] = words(values['label'], _guess_label, LABEL_WORDS, 'labels')
+    if 'sex' in columns: fields['sexes'] = words(values['sex'], sex, SEX_WORDS, 'sexes')
     return fields
 
 # %% ../nbs/00c_proposals.ipynb #7b6e237d
@@ -280,8 +294,8 @@ def recognise_layout(
     "The layout with a name that fits the folder, by its table and the places of its images."
     path = Path(path)
     for name, layout in LAYOUTS.items():
-        is_open = name in ('challenge', 'plain') or layout.refused or (layout.table and not (path/layout.table).is_file())
-        if is_open: continue
+        has_table = not layout.table or (path/layout.table).is_file()
+        if name in ('challenge', 'plain') or layout.refused or not has_table: continue
         bags, others = find_bags(path, layout)
         if layout.table:
             with contextlib.suppress(LymphoError):
@@ -295,7 +309,7 @@ def recognise_layout(
 def write_proposal(
     path:Path|str, # a cohort's folder
 ) -> tuple[Path, str]: # lympho.toml in it, and its content
-    "Guess a layout and write it for the user to confirm; a `LymphoError` where there is one already, or a layout with a name."
+    "Guess a layout and write it for the user to confirm; a `LymphoError` where there is one, or one with a name."
     file = Path(path)/LAYOUT_FILE
     if file.exists(): raise LymphoError(f'{file} exists', 'correct it, or remove it to get a new proposal')
     if name := recognise_layout(path):

@@ -42,7 +42,8 @@ def clinical_runs(
     cohort, runs = run.check_cohort(), []
     same = {k:getattr(run.recipe, k) for k in ('n_repeats', 'n_folds', 'n_inner', 'seed')}
     for recipe in (replace(RECIPES[name], **same) for name in names):
-        missing, absent = (' or '.join(f(cohort.labelled.patients)) for f in (recipe.missing_inputs, recipe.absent_inputs))
+        patients = cohort.labelled.patients
+        missing, absent = map(' or '.join, (recipe.missing_inputs(patients), recipe.absent_inputs(patients)))
         if missing: print(f'{recipe.name} is left out: no labelled patient has a value for {missing}')
         elif absent: print(f'{recipe.name} does without {absent}: no labelled patient has a value for it')
         if not missing: runs.append(crossval(cohort, recipe, folder and folder/recipe.name, n_jobs, force))
