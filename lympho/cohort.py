@@ -32,6 +32,7 @@ from lympho.layouts import (
     OPTIONAL,
     SEX_WORDS,
     Layout,
+    date_part,
     find_bags,
     find_column,
     find_layout,
@@ -104,7 +105,11 @@ def parse_count(
         side = 'below' if text.strip()[0] in '<≤' else 'above'
         raise LymphoError(f'count {text!r} is censored: it lies {side} the range of the analyser',
                           'give the measured value, or leave it empty; models impute a missing one')
-    x = _number(text, 'count', decimal)/(1000 if unit=='per microlitre' else 1)
+    x = _number(text, 'count', decimal)
+    if unit=='per microlitre' and 0 < x < 50:
+        remedy = f'it may be in 10^9/L: see unit in {LAYOUT_FILE}'
+        raise LymphoError(f'count {text!r} is below 50 per microlitre', remedy)
+    x /= 1000 if unit=='per microlitre' else 1
     if x <= 0: raise LymphoError(f'count {text!r} is not above 0', 'correct it, or leave it empty')
     if x <= 2000: return x
     remedy = f'per microlitre must be divided by 1000: write unit = "per microlitre" into {LAYOUT_FILE}'
@@ -115,7 +120,7 @@ def _birth_date(text, forms=DATE_FORMS):
     "The day of a date in one of `forms`; of two digits for the year the latest one that is not to come."
     for form in forms:
         with contextlib.suppress(ValueError):
-            day = datetime.strptime(text, strptime_form(form))
+            day = datetime.strptime(date_part(text), strptime_form(form))
             is_to_come = 'YYYY' not in form and day > datetime.now()
             return day.replace(year=day.year - 100) if is_to_come else day
     raise LymphoError(f'unreadable date of birth {text!r}', f'write {", ".join(forms)}; others go into {LAYOUT_FILE}')
@@ -430,7 +435,9 @@ def _same_person(rows, layout):
         yield Problem(r['patient'], layout.table, problem, remedy, 'note')
 
 # %% ../nbs/01_cohort.ipynb #13514523
-def _is_outside(path, root): return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root)
+def _is_outside(path, root): return os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(root)
+
+def _is_image(name): return os.path.splitext(name)[1].lower() in SUFFIXES
 
 def _places(layout):
     "Where the patients' folders lie, in words."
@@ -453,24 +460,23 @@ def _bag_problem(patient, bags, root, layout):
 # %% ../nbs/01_cohort.ipynb #982a82b2
 def _file_problem(patient, rel, root):
     "What is wrong with one entry of a bag, before it is opened."
-    if _is_outside(root/rel, root):
+    if _is_outside(f'{root}/{rel}', root):
         return Problem(patient, rel, 'a link out of the cohort', 'copy the file into the cohort', 'cell')
-    if Path(rel).suffix.lower() not in SUFFIXES:
+    if not _is_image(rel):
         return Problem(patient, rel, 'not an image, passed over', 'remove it, or convert it to PNG', 'note')
 
 def _entries(folder):
     "Files in `folder` and in its subfolders, in natural order; a folder with the name of an image counts as one."
     for e in sorted(os.scandir(folder), key=lambda e: natural_key(e.name)):
         if e.name.startswith('.') or e.name.lower()=='thumbs.db': continue
-        is_folder = e.is_dir(follow_symlinks=False) and Path(e.name).suffix.lower() not in SUFFIXES
-        if is_folder: yield from _entries(e.path)
+        if e.is_dir(follow_symlinks=False) and not _is_image(e.name): yield from _entries(e.path)
         else: yield e.path
 
 # %% ../nbs/01_cohort.ipynb #4037829d
 def _bag_files(patient, bag, root):
     "Images of one bag in natural order, and problems of what else lies there."
     files, problems, start = [], [], len(str(root)) + 1
-    try: entries = bag.files or [Path(p[start:]).as_posix() for p in _entries(str(root/bag.path))]
+    try: entries = bag.files or [p[start:].replace(os.sep, '/') for p in _entries(str(root/bag.path))]
     except OSError as e:
         problem = f'the folder cannot be read ({e.strerror})'
         return [], [Problem(patient, bag.path, problem, 'make it readable', 'patient')]
@@ -747,6 +753,7 @@ def subset(self:Cohort,
 ) -> Cohort: # in the same order as before
     "The cohort of these patients only; a `LymphoError` names one that is not there."
     if not pd.api.types.is_bool_dtype(keep):
+        keep = [*map(normal_form, keep)]
         if absent := sorted(set(keep) - set(self.patients.patient), key=natural_key):
             raise LymphoError(f'patient {absent[0]} is not in {self.name}', 'give an identifier of `patients`')
         keep = self.patients.patient.isin(list(keep))

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'ATTRIBUTES', 'OPTIONAL', 'LABEL_WORDS', 'SEX_WORDS', 'DATE_FORMS', 'LAYOUTS', 'LAYOUT_FILE', 'normal_form',
-           'word_key', 'natural_key', 'strptime_form', 'check_folders', 'check_files', 'Layout', 'read_layout',
-           'find_layout', 'read_rows', 'find_column', 'Bag', 'image_paths', 'find_bags']
+           'word_key', 'natural_key', 'date_part', 'strptime_form', 'check_folders', 'check_files', 'Layout',
+           'read_layout', 'find_layout', 'read_rows', 'find_column', 'Bag', 'image_paths', 'find_bags']
 
 # %% ../nbs/00b_layouts.ipynb #3299c03e
 import csv
@@ -55,6 +55,12 @@ SEX_WORDS = {'f':'F', 'female':'F', 'm':'M', 'male':'M'}
 DATE_FORMS = ('M/D/YYYY', 'DD-MM-YYYY', 'YYYY-MM-DD')
 _PLAIN = {c:c for c in ('patient', 'label', 'sex', 'age', 'count')}
 _TOKENS = {'YYYY':'%Y', 'YY':'%y', 'MM':'%m', 'M':'%m', 'DD':'%d', 'D':'%d'}
+
+def date_part(
+    text:str, # a date, perhaps with the time of midnight that spreadsheets add
+) -> str: # the date
+    "`text` without a time."
+    return re.sub(r'[ T]00:00(:00(\.0+)?)?$', '', text.strip())
 
 def strptime_form(
     form:str, # such as 'DD/MM/YYYY'

@@ -8,6 +8,7 @@ __all__ = ['find_synonym', 'Proposal', 'propose_layout', 'format_proposal', 'rec
 # %% ../nbs/00c_proposals.ipynb #bb0fcc03
 import contextlib
 import json
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -22,6 +23,7 @@ from lympho.layouts import (
     LAYOUT_FILE,
     LAYOUTS,
     SEX_WORDS,
+    date_part,
     find_bags,
     image_paths,
     normal_form,
@@ -43,8 +45,8 @@ _LISTED = { # the likeliest first; folded
               'identifier, subject, subject id, case, case id, fall, fallnummer, pseudonym, ipp, sample, '
               'sample id, id, code, nr, numero',
     'label':'label, class, classe, klasse, diagnosis, diagnostic, diagnose, diagnosis coarse, bag '
-            'label, status, target, outcome',
-    'sex':'sex, gender, sexe, geschlecht, genre, sex 1f 2m',
+            'label, status, target, outcome, befund, resultat, result, malignancy',
+    'sex':'sex, gender, sexe, geschlecht, geschl, genre',
     'age':'age, alter, age at diagnosis, age at sampling, age au diagnostic, alter bei diagnose, '
           'lebensalter',
     'birth':'birth, dob, date of birth, birth date, birthdate, birthday, year of birth, date de '
@@ -59,11 +61,17 @@ _LISTED = { # the likeliest first; folded
            'laboratoire',
     'split':'split, set, partition, cohort, cohorte, kohorte'}
 _SYNONYMS = {name:[s.strip() for s in listed.split(',')] for name, listed in _LISTED.items()}
-_UNITS = (r' (?:g l|10 9 l|10e9 l|x 10 9 l|giga l|1000 ul|nl|ul|ml|mm3|p(er|ar) (ul|mm3|microlitre)|'
-          r'years|jahre|ans|yr|y)$')
+_UNITS = {*'g l 10 9 3 x x10 10e9 giga nl ul ml mm3 k per par pro cells zellen cellules years year jahre'.split(),
+          *'ans yr yrs y in en 1000 microlitre microliter m f w h 1f 2m 1m 2f 1w 1h 2w 2h 0f 1m 0 1 2'.split()} # at the end of a name
+
 
 # %% ../nbs/00c_proposals.ipynb #a57dffa3
-def _forms(column): return [re.sub(end, '', _fold(column)) for end in ('^$', _UNITS, r'( \d[a-z])+$')]
+def _forms(column):
+    "The name of a column as synonyms are written, whole and without units at its end."
+    whole = _fold(column).split()
+    bare = whole[:]
+    while len(bare) > 1 and bare[-1] in _UNITS: bare.pop()
+    return [' '.join(whole), ' '.join(bare)]
 
 def find_synonym(
     name:str, # of a column
@@ -115,13 +123,13 @@ def _guess_words(values, guess, default, name, questions):
 # %% ../nbs/00c_proposals.ipynb #df298987
 def _fits(value, form):
     "Is `value` a date of this form?"
-    with contextlib.suppress(ValueError): return bool(datetime.strptime(value, strptime_form(form)))
+    with contextlib.suppress(ValueError): return bool(datetime.strptime(date_part(value), strptime_form(form)))
     return False
 
 def _guess_dates(values, questions):
     "Forms of the dates in `values`, one for each sign between their parts, as far as that can be decided."
     forms, groups = [], {}
-    for v in filter(None, map(str.strip, values)):
+    for v in filter(None, map(date_part, values)):
         groups.setdefault(next((c for c in v if c in '/-.'), ''), []).append(v)
     for sign, dates in groups.items():
         parts = [*(('D', 'M', y) for y in ('YYYY', 'YY')), *(('M', 'D', y) for y in ('YYYY', 'YY')), ('YYYY', 'M', 'D')]
@@ -136,7 +144,8 @@ def _guess_dates(values, questions):
 # %% ../nbs/00c_proposals.ipynb #6332ad6c
 def _guess_numbers(column, values, questions):
     "The unit of counts, by the name of their column or their median; a question where neither decides."
-    named = re.search(r'(u ?l|mm3|microlit(re|er))$', _fold(column)) and not re.search(r'1000|10 ?3|nl', _fold(column))
+    name = _fold(column)
+    named = re.search(r'(u ?l|mm3|microlit(re|er))$', name) and not re.search(r'1000|10 ?3|nl|\bk\b', name)
     numbers = []
     for v in values:
         with contextlib.suppress(ValueError): numbers.append(float(v.replace(',', '.')))
@@ -170,10 +179,12 @@ def _guess_separator(file):
     return max(found, key=lambda t: len(t.head), default=None)
 
 # %% ../nbs/00c_proposals.ipynb #c84956b5
+def _is_table(name): return name.lower().endswith(('.csv', '.tsv', '.txt')) and not name.startswith('.')
+
 def _guess_table(path):
     "The table in the folder at `path` in which most columns are known, or None."
-    files = [f for f in sorted(path.iterdir()) if re.search(r'^[^.].*\.(csv|tsv|txt)$', f.name, re.I)]
-    tables = [t for f in files if (t := _guess_separator(f))]
+    files = [f for part in ('*', '*/*') for f in sorted(path.glob(part)) if _is_table(f.name)]
+    tables = [t._replace(name=f.relative_to(path).as_posix()) for f in files if (t := _guess_separator(f))]
     best = max(tables, key=lambda t: len(_guess_columns(t.head)), default=None)
     return best if best and _guess_columns(best.head) else None
 
@@ -182,6 +193,19 @@ def _patient_column(table, columns, names):
     def n_known(c): return len({*map(normal_form, table.values(c))} & names)
     best = max((c for c in table.head if c), key=lambda c: (n_known(c), c==columns.get('patient')))
     return best if n_known(best) else columns.get('patient')
+
+# %% ../nbs/00c_proposals.ipynb #0b1c5601
+def _by_values(table, columns):
+    "The columns, with one for the class and one for the sex that are known by their words, where no name states them."
+    res = dict(columns)
+    for name, guess in (('label', _guess_label), ('sex', lambda w: _guess_sex(w, ''))):
+        if name in res: continue
+        for column in [c for c in table.head if c and c not in res.values() or columns.get('group')==c]:
+            words = {w for w in map(str.strip, table.values(column)) if w}
+            if 2 <= len(words) <= 20 and all(guess(w) is not None and not w.isdigit() for w in words):
+                res = {k:c for k, c in res.items() if c!=column} | {name:column}
+                break
+    return res
 
 # %% ../nbs/00c_proposals.ipynb #1c65bf86
 def _is_class(names): return {*names} and all(_guess_label(n) is not None and not n.isdigit() for n in names)
@@ -200,11 +224,21 @@ def _guess_folders(paths, ids, has_label):
     folders = list(dict.fromkeys(tuple(normal_form(p).split('/')[:-1]) for p in paths))
     found = [(f, i) for f in folders for i, part in enumerate(f) if part in ids]
     depth = Counter(i for _, i in found).most_common(1)
-    if not depth: return [], []
+    if not depth: return _with_prefix(folders, ids), []
     found = [f for f, i in found if i==depth[0][0]]
     tiers = [{f[i] for f in found} for i in range(depth[0][0])]
     words = next(([*sorted(names)] for names in tiers if _is_class(names)), []) if not has_label else []
     return sorted({_prefix(f, tiers, has_label) for f in found}), words
+
+# %% ../nbs/00c_proposals.ipynb #0b1c5602
+def _with_prefix(folders, ids):
+    "The pattern of folders such as `Patient_7`, where the table has 7; nothing where that is not so."
+    tiers = [*zip(*folders)]
+    for i, names in enumerate(tiers):
+        prefix = re.sub(r'\d+$', '', os.path.commonprefix(names))
+        above = [x[0] if len({*x})==1 else '<any>' for x in tiers[:i]]
+        if prefix and {n[len(prefix):] for n in names} <= ids: return ['/'.join([*above, f'{prefix}<patient>'])]
+    return []
 
 # %% ../nbs/00c_proposals.ipynb #373384f9
 _FILES = [rf'(?:^|/)(?P<patient>{part})[{sign}][^/]*$'
@@ -236,7 +270,7 @@ class Proposal(NamedTuple):
 
 def _of_table(table, names, questions):
     "Fields of a layout that state how `table` is written."
-    columns = _guess_columns(table.head)
+    columns = _by_values(table, _guess_columns(table.head))
     if patient := _patient_column(table, columns, names): columns['patient'] = patient
     else: questions.append('[columns] which column holds the identifiers of the patients?')
     values = {name:table.values(column) for name, column in columns.items()}
@@ -267,6 +301,8 @@ def propose_layout(
     files = '' if folders else _guess_files(paths, ids)
     if words: fields['labels'] = _guess_words(words, _guess_label, {}, 'labels', questions)
     if not folders and not files: questions.append('folders: in which folders do the images of a patient lie?')
+    sheets = [] if table else [f.name for f in path.iterdir() if re.search(r'\.(xlsx?|ods)$', f.name)]
+    questions += [f'table: {name} is a spreadsheet, which is not read; save it as CSV in UTF-8' for name in sheets]
     return Proposal(fields | (dict(files=files) if files else dict(folders=folders or ['<patient>'])), questions)
 
 # %% ../nbs/00c_proposals.ipynb #e5bda28a

@@ -234,7 +234,7 @@ def _cohort(cohort, recipe):
     "Sections on who the patients are, and on what was left out."
     missing = {c:cohort.labelled.patients[c].isna().sum() for c in ('sex', 'age', 'count')}
     listed = ', '.join(f'{n} {c}' for c, n in missing.items() if n) or 'none'
-    left_out = (cohort.problems.severity!='note').sum()
+    left_out = cohort.problems.severity.isin(['patient', 'cell']).sum()
     images = _unusable(cohort, recipe.crop) if recipe.encoder and recipe.usable_only else ''
     return [table_html(cohort.summary(), 'Counts and medians by class; age in years, count in 10⁹/L.'),
             P(f'Missing and imputed inside the folds: {listed}. Left out: {left_out} patients or cells. {images}'),
