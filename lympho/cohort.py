@@ -123,7 +123,8 @@ def _birth_date(text, forms=DATE_FORMS):
             day = datetime.strptime(date_part(text), strptime_form(form))
             is_to_come = 'YYYY' not in form and day > datetime.now()
             return day.replace(year=day.year - 100) if is_to_come else day
-    raise LymphoError(f'unreadable date of birth {text!r}', f'write {", ".join(forms)}; others go into {LAYOUT_FILE}')
+    known = f'write {", ".join(forms)}; others go' if forms else 'its form goes'
+    raise LymphoError(f'unreadable date of birth {text!r}', f'{known} into {LAYOUT_FILE}, dates')
 
 # %% ../nbs/01_cohort.ipynb #bea1c2ad
 def _check_age(age, what, year=None):
@@ -188,7 +189,7 @@ def _where(patient, file): return file if patient in file else ' '.join(filter(N
 def group_problems(
     problems:pd.DataFrame, # see problem_table
     n_examples:int=3, # named of each kind
-) -> pd.DataFrame: # severity, number, problem (of the first), where (of the first few), remedy; a row a kind
+) -> pd.DataFrame: # severity, number, problem (the first one), where (of the first few), remedy; a row a kind
     "Problems of one kind in one row, the gravest first."
     rows = []
     kinds = [problems.severity, problems.problem.str.replace(_VARIABLE, '', regex=True)]
@@ -196,7 +197,9 @@ def group_problems(
         first, n = group.iloc[0], len(group)
         where = dict.fromkeys(_where(r.patient, r.file) for r in group.itertuples())
         shown = ', '.join([*where][:n_examples]) + ', ...'*(len(where) > n_examples)
-        rows.append((first.severity, n, first.problem, shown, first.remedy))
+        others = group.problem.nunique() - 1
+        problem = first.problem + f' (and {others} like it)'*(others > 0)
+        rows.append((first.severity, n, problem, shown, first.remedy))
     return pd.DataFrame(rows, columns=['severity', 'number', 'problem', 'where', 'remedy'])
 
 # %% ../nbs/01_cohort.ipynb #4f332cf8

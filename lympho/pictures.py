@@ -55,11 +55,16 @@ def _check_size(width, height):
         raise LymphoError(f'{size}: too small to show a cell', f'export it with at least {MIN_SIDE} pixels a side')
 
 # %% ../nbs/00a_pictures.ipynb #36e42670
+def _has_deep_colours(image):
+    "More than 8 bits a colour? By the raw mode, or, of a TIFF whose colours lie apart, by its tag BitsPerSample."
+    bits = image.tag_v2.get(258, 8) if image.format=='TIFF' else 8
+    return any(';16' in str(tile.args) for tile in image.tile) or np.max(bits) > 8
+
 def _check_header(image):
     "Refuse an image that is not in colour, not of 8 bits, or in several pages."
     width, height = image.size
     if width*height > MAX_PIXELS: raise Image.DecompressionBombError(f'{width} x {height} pixels')
-    if any(';16' in str(tile.args) for tile in image.tile):
+    if _has_deep_colours(image):
         raise LymphoError('16 bits a colour, of which nobody knows how many are used', 'scale what is used to 8 bits')
     if image.mode not in ('RGB', 'RGBA', 'RGBX'):
         mode = _MODES.get(image.mode, image.mode)

@@ -62,7 +62,7 @@ _LISTED = { # the likeliest first; folded
     'split':'split, set, partition, cohort, cohorte, kohorte'}
 _SYNONYMS = {name:[s.strip() for s in listed.split(',')] for name, listed in _LISTED.items()}
 _UNITS = {*'g l 10 9 3 x x10 10e9 giga nl ul ml mm3 k per par pro cells zellen cellules years year jahre'.split(),
-          *'ans yr yrs y in en 1000 microlitre microliter m f w h 1f 2m 1m 2f 1w 1h 2w 2h 0f 1m 0 1 2'.split()} # at the end of a name
+          *'ans yr yrs y in en 1000 microlitre microliter m f w h 1f 2m 1m 2f 1w 1h 2w 2h 0f 0 1 2'.split()}
 
 
 # %% ../nbs/00c_proposals.ipynb #a57dffa3
@@ -89,9 +89,10 @@ def _guess_columns(head):
     return best
 
 # %% ../nbs/00c_proposals.ipynb #873f6147
-_REACTIVE = (r'\b(react|reakt|benign|gutartig|health|gesund|sain|control|kontroll|temoin|normal|'
-             r'non malign|non tumor|polyclonal)')
-_TUMORAL = r'\b(tumor|tumour|malign|bosartig|leuk|leuc|cll|llc|sll|mcl|clonal|cancer)|(lymphom|leukam|neoplas)'
+_REACTIVE = (r'\b(react|reakt|benig|benin|gutartig|health|gesund|sain|control|kontroll|temoin|normal|infect|infekt|'
+             r'mononucl|viral|ebv|non malign|non tumor|polyclonal)')
+_TUMORAL = (r'\b(tumor|tumour|malign|malin|bosartig|leuk|leuc|cll|llc|sll|mcl|hcl|smzl|mzl|aml|mantle|mantel|hairy|'
+            r'follic|marginal|clonal|cancer|lymphoprolif)|(lymphom|leukam|neoplas)')
 _WOMEN = r'(f|w|female|femme|feminin|weiblich|woman|frau|fem)'
 _MEN = r'(m|h|male|homme|masculin|mannlich|man|mann|masc)'
 
@@ -138,7 +139,7 @@ def _guess_dates(values, questions):
         if len(fit)==1: forms += fit
         else:
             which = f'are they {" or ".join(fit)}' if fit else 'they have several forms, or none'
-            questions.append(f'dates, such as {dates[0]!r}: {which}?')
+            questions.append(f'dates = [...] such as {dates[0]!r}: {which}?')
     return forms
 
 # %% ../nbs/00c_proposals.ipynb #6332ad6c
@@ -208,7 +209,11 @@ def _by_values(table, columns):
     return res
 
 # %% ../nbs/00c_proposals.ipynb #1c65bf86
-def _is_class(names): return {*names} and all(_guess_label(n) is not None and not n.isdigit() for n in names)
+def _is_class(names):
+    "Are these folders of classes? A few words, at least one of them known, and no numbers in them."
+    words = {*names}
+    has_number = any(re.search(r'\d', w) for w in words)
+    return len(words) <= 12 and not has_number and any(_guess_label(w) is not None for w in words)
 
 def _prefix(parts, tiers, has_label):
     "The pattern of the folders above one patient."
@@ -251,16 +256,24 @@ def _guess_files(paths, ids):
         if found and len(found)==len(paths) and {*found} <= ids: return pattern
     return ''
 
-def _without_table(paths):
-    "Identifiers by folders, where there is no table; a LymphoError where images lie in folders of classes."
+# %% ../nbs/00c_proposals.ipynb #0b1c5701
+_CELLS = r'lymphocyt|monocyt|neutroph|eosinoph|basoph|platelet|erythrobl|blast|myelocyt'
+
+def _without_table(paths, questions):
+    "Identifiers by folders, where there is no table; a LymphoError where images lie in folders of classes or of cells."
     folders = list(dict.fromkeys(tuple(normal_form(p).split('/')[:-1]) for p in paths))
-    tiers = list(zip(*folders)) if folders else []
+    tiers = list(zip(*folders))
     at = next((i for i, names in enumerate(tiers) if _is_class(names)), None)
-    if at is not None and min(map(len, folders))==at + 1:
-        raise LymphoError(f'{"/".join(folders[0])} is a folder of a class and holds images: nothing names the patients',
+    is_of_cells = {*tiers[-1]} and all(re.search(_CELLS, n.casefold()) for n in tiers[-1]) if tiers else False
+    if is_of_cells or at is not None and min(map(len, folders))==at + 1:
+        what = 'kind of cells' if is_of_cells else 'class'
+        problem = f'{"/".join(folders[0])} is a folder of a {what} and holds images: nothing names the patients'
+        raise LymphoError(problem,
                           f'group the images by patient, or write a pattern of their names as files into {LAYOUT_FILE}')
     depth = at + 1 if at is not None else next((i for i, names in enumerate(tiers) if len({*names}) > 1), 0)
-    return {f[depth] for f in folders if len(f) > depth}
+    ids = {f[depth] for f in folders if len(f) > depth}
+    questions.append(f'folders: there is no table; are {", ".join(sorted(ids)[:4])} ... patients?')
+    return ids
 
 # %% ../nbs/00c_proposals.ipynb #37f249ff
 class Proposal(NamedTuple):
@@ -296,7 +309,7 @@ def propose_layout(
     parts = {part for p in paths for part in normal_form(p).split('/')[:-1]}
     fields = _of_table(table, parts, questions) if table else dict(table='')
     column = fields.get('columns', {}).get('patient')
-    ids = {*map(normal_form, table.values(column))} if column else _without_table(paths)
+    ids = {*map(normal_form, table.values(column))} if column else _without_table(paths, questions)
     folders, words = _guess_folders(paths, ids, 'label' in fields.get('columns', {}))
     files = '' if folders else _guess_files(paths, ids)
     if words: fields['labels'] = _guess_words(words, _guess_label, {}, 'labels', questions)
@@ -314,7 +327,7 @@ def format_proposal(
     proposal:Proposal, # of a layout
 ) -> str: # content of a TOML file
     "A proposal as a file that the user can confirm; open questions are its comments."
-    def is_left_out(k, v): return v in ({}, []) or (k, v) in (('encoding', 'utf-8'), ('dates', list(DATE_FORMS)))
+    def is_left_out(k, v): return v=={} or (k, v) in (('encoding', 'utf-8'), ('dates', list(DATE_FORMS)))
     fields = {k:v for k, v in proposal.fields.items() if not is_left_out(k, v)}
     def line(k, v): return f'{k} = {json.dumps(v, ensure_ascii=False)}'
     def key(k): return k if re.fullmatch(r'[A-Za-z0-9_-]+', k) else json.dumps(k, ensure_ascii=False)
