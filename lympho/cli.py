@@ -278,6 +278,7 @@ def train(
     recipe, folder = find_recipe(recipe), _runs(cohort, folder)
     _check_place(folder/recipe.name, recipe, force)
     data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year, layout)
+    if note := recipe.note_on_inputs(data.labelled.patients): print(note)
     model = fit(data, recipe, miss_rate, jobs, folder/recipe.name, low_count_miss_rate)
     if int(os.environ.get('RANK', 0)): return
     model.save(folder/recipe.name/'fit', force)

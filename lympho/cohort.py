@@ -688,7 +688,7 @@ class Cohort:
 # %% ../nbs/01_cohort.ipynb #e2de0eb8
 def _message(path, bad):
     "One line that sums up the problems in `bad`."
-    lines = [f'{" ".join(filter(None, (r.patient, r.file)))}: {r.problem}' for r in bad.head(3).itertuples()]
+    lines = [': '.join(filter(None, (_where(r.patient, r.file), r.problem))) for r in bad.head(3).itertuples()]
     if len(bad) > 3: lines.append('...')
     return f'{len(bad)} problem{"s"*(len(bad)>1)} in {path}: {"; ".join(lines)}'
 

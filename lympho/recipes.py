@@ -191,12 +191,21 @@ def missing_inputs(self:Recipe,
     needs_all = self.family=='mil' and self.fusion!='late'
     return absent if needs_all or self.family=='clinical' and absent==self.inputs else []
 
+# %% ../nbs/35_recipes.ipynb #0b1c5801
 @patch
 def absent_inputs(self:Recipe,
     patients:pd.DataFrame, # the table patients, labelled
 ) -> list[str]: # of sex, age and count
     "The attributes that the model reads and that nobody has."
     return [a for a in self.inputs if patients[a].isna().all()]
+
+@patch
+def note_on_inputs(self:Recipe,
+    patients:pd.DataFrame, # the table patients, labelled
+) -> str: # empty where nothing is absent
+    "A sentence on the attributes that the model does without."
+    absent = ' or '.join(self.absent_inputs(patients))
+    return f'No labelled patient has a value for {absent}: {self.name} does without.' if absent else ''
 
 # %% ../nbs/35_recipes.ipynb #fdd486d1
 @patch

@@ -27,13 +27,12 @@ def protocol(
 ) -> str: # two sentences, and one on attributes that nobody has
     "How the numbers of `run` came about, in words."
     f, c = run.info['folds'], run.info['cohort']
-    absent = ' or '.join(run.recipe.absent_inputs(run.check_cohort().labelled.patients))
+    note = run.recipe.note_on_inputs(run.check_cohort().labelled.patients)
     return (f"{c['patients']} labelled patients ({c['tumoral']} tumoral) of the cohort {c['name']}: "
             f"{f['repeats']} repeats of {f['folds']} stratified folds by patient, what is tuned is tuned on "
             f"{f['inner']} inner folds, seed {f['seed']}, folds {f['digest']}. Predicted class at logit 0, "
             "classes weighted equally; scores are means over repeats with 95% intervals (BCa) from 2,000 "
-            "bootstrap samples of patients."
-            + f" No labelled patient has a value for {absent}: {run.recipe.name} does without."*bool(absent))
+            "bootstrap samples of patients." + f" {note}"*bool(note))
 
 # %% ../nbs/46_report_statistics.ipynb #a71fb49a
 def _subgroups(patients, age):
