@@ -19,8 +19,8 @@ class Notebook:
     "A notebook: number, stem, and cells with their `flags` (names of directives) and `lines` of code (without these)."
     def __init__(self, path: Path):
         self.path, self.name = path, path.name
-        number, self.stem = re.match(r"(?:(\d\d)_)?(.*)", path.stem).groups()
-        self.number = int(number or 100)  # index comes after all others
+        number, self.stem = re.match(r"(?:(\d\d[a-z]?)_)?(.*)", path.stem).groups()
+        self.number = number or "~"  # 00, 00a, 00b, 01, ...; index comes after all others
         self.cells = NBProcessor(path, rm_directives=False).nb.cells
         for c in self.cells:
             c.flags = {name.strip(":") for name in c.directives_} if c.cell_type == "code" else set()

@@ -30,14 +30,15 @@ def titles(repo: Repo):
 
 
 def names(repo: Repo):
-    "Notebooks lie in nbs/ as NN_stem, number and stem are unique, the stem names the module, the sidebar lists all."
+    "Notebooks lie in nbs/ as NN_stem or NNa_stem, both unique, the stem names the module, the sidebar lists all."
     taken, listed = {}, re.findall(r"\w+\.ipynb", repo.read("nbs/sidebar.yml"))
     for nb in repo.notebooks:
         for key in {nb.stem, nb.number}:
             if taken.setdefault(key, nb.name) != nb.name: yield f"{nb.name}: {key} is taken by {taken[key]}"
         modules = {c.directives_["default_exp"][0] for c in nb.code if "default_exp" in c.flags}
         if (modules or nb.exported) and modules != {nb.stem}: yield f"{nb.name}: it needs `#| default_exp {nb.stem}`"
-        if not re.fullmatch(r"index|\d\d_[a-z][a-z0-9_]*", nb.path.stem): yield f"{nb.name}: name it NN_stem.ipynb"
+        is_named = re.fullmatch(r"index|\d\d[a-z]?_[a-z][a-z0-9_]*", nb.path.stem)
+        if not is_named: yield f"{nb.name}: name it NN_stem.ipynb"
     there = [f.removeprefix("nbs/") for f in repo.files if f.endswith(".ipynb")]
     wrong = sorted({*listed} ^ {*there} | {n for n in listed if listed.count(n) > 1})
     if wrong: yield f"nbs/sidebar.yml lists what is not there, lacks what is, or lists it twice: {', '.join(wrong)}"
@@ -49,8 +50,8 @@ def imports(repo: Repo):
     pattern = rf"(?m)^ *(?:from|import) +{repo.lib}(?:\.(\w+)| +import +\(?([\w, ]+))"
     for nb in repo.notebooks:
         for stem in {s for c in nb.code for m in re.findall(pattern, c.source) for s in re.split(r"\W+", m[0] or m[1])}:
-            if number.get(stem, -1) >= nb.number and stem != nb.stem:
-                yield f"{nb.name}: imports go downwards in number, {stem} has {number[stem]:02}"
+            if number.get(stem, "") >= nb.number and stem != nb.stem:
+                yield f"{nb.name}: imports go downwards in number, {stem} has {number[stem]}"
 
 
 def cells(repo: Repo):
@@ -156,7 +157,9 @@ def packages(repo: Repo):
             yield f"constraints.txt has {versions or 'no pin'} for {r}; make lock"
     optional = f"{s['bench_requirements']} {s['cluster_requirements']}".split()
     known = sys.stdlib_module_names | {repo.lib} | {Requirement(r).name for r in optional}
-    known |= {f.parts[0] for r in s["requirements"].split() for f in distribution(Requirement(r).name).files or []}
+    for r in map(Requirement, s["requirements"].split()):
+        is_for_this = r.marker is None or r.marker.evaluate()
+        known |= {f.parts[0] for f in distribution(r.name).files or []} if is_for_this else {r.name}
     for stem, source in repo.modules.items():
         for name in {*re.findall(r"(?m)^ *(?:from|import) (\w+)", source)}:
             if not {name, f"{name}.py"} & known: yield f"{repo.lib}/{stem}.py imports {name}; settings.ini lacks it"

@@ -22,8 +22,10 @@ from fastcore.docments import docments
 from rich.console import Console
 from rich.table import Table
 
-from .cohort import REFERENCE_YEAR, Cohort, check_cohort
-from .core import LymphoError
+from .cohort import Cohort, check_cohort, group_problems
+from .core import LymphoError, write_text
+from .layouts import LAYOUT_FILE, find_layout
+from .proposals import write_proposal
 from .recipes import BASELINE, DEFAULT_RECIPE
 
 # %% ../nbs/48_cli.ipynb #cb6bd310
@@ -91,17 +93,45 @@ def _check_problems(problems, cohort):
     remedy = 'mend them' + ', or read it with --quarantine'*('cohort' not in severities)
     raise LymphoError(f'{n} problem{"s"*(n > 1)} in {cohort}', remedy)
 
+# %% ../nbs/48_cli.ipynb #0c11a001
+def _propose(cohort, layout):
+    "Where no layout is given and the folder states none, propose one and end with what to do next."
+    if layout or not Path(cohort).is_dir() or (Path(cohort)/LAYOUT_FILE).exists(): return
+    file, text = write_proposal(cohort)
+    print(text)
+    again = f'lympho check {cohort}' + f' --layout {file}'*(file.parent!=Path(cohort))
+    raise LymphoError(f'the layout of {cohort} is not known; what was guessed is in {file}',
+                      f'look through it, set confirmed = true in it, and run `{again}`')
+
+def _counts(data, manifest=''):
+    "How many notes there are, and what was left out, in words."
+    p, who = data.problems, data.problems.problem.str.startswith('left out: ')
+    n = {s:int((p.severity==s).sum()) for s in ('note', 'value')}
+    patients, images = p[p.severity=='patient'].patient.nunique(), p[p.severity=='cell'].file.nunique()
+    parts = [f'notes on the cohort: {n["note"]}', f'patients left out: {patients}', f'images left out: {images}']
+    parts += [f'values read as missing: {n["value"]}']*bool(n['value'])
+    parts += [f'see {manifest}']*(patients + images + n['value'] > 0)
+    return '\n'.join([', '.join(parts), *p.problem[who]])
+
 # %% ../nbs/48_cli.ipynb #ef54844e
 @command
 def check(
-    cohort:Path, # folder of the cohort: clinical_annotation.csv or patients.csv, and the images
-    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
+    cohort:Path, # folder of the cohort: a table of attributes, if there is one, and the images
+    reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
+    layout:str|None=None, # name of a layout, or its TOML file; left out: lympho.toml in the folder, or a known table
+    crop:int=112, # side of the centre that the recipe will read, in pixels; smaller images are refused
 ):
     "Name every problem of a cohort."
-    problems = check_cohort(cohort, reference_year)
-    if len(problems): show_table(problems[['severity', 'patient', 'file', 'problem', 'remedy']])
+    try: find_layout(cohort, layout)
+    except LymphoError:
+        _propose(cohort, layout)
+        raise
+    problems = check_cohort(cohort, reference_year, layout, crop)
+    if len(problems): show_table(group_problems(problems))
+    if 'cohort' in set(problems.severity): _propose(cohort, layout)
     _check_problems(problems, cohort)
-    print(Cohort.from_folder(cohort, reference_year=reference_year, decode=False))
+    data = Cohort.from_folder(cohort, reference_year=reference_year, decode=False, layout=layout)
+    print(f'{data}\n{_counts(data)}')
 
 # %% ../nbs/48_cli.ipynb #a6ea3d08
 @command
@@ -126,16 +156,15 @@ def _runs(cohort, folder):
                       'run the command from another folder, or name one with --folder')
 
 # %% ../nbs/48_cli.ipynb #d3480c49
-def _read(cohort, quarantine, manifest, year, decode=True, files=None):
-    "The cohort, with features of `files` if given; what was left out of it is written to `manifest`."
+def _read(cohort, quarantine, manifest, year, layout=None, files=None, allow_ood=False, decode=True):
+    "The cohort, with features of `files` if given; what was left out of it is written to `manifest`, and counted."
     on_problem = 'quarantine' if quarantine else 'raise'
-    if files is None: data = Cohort.from_folder(cohort, on_problem, manifest, year, decode)
+    if files is None: data = Cohort.from_folder(cohort, on_problem, manifest, year, decode, layout)
     else:
         from lympho.features import read_feature_cohort
-        data = read_feature_cohort(cohort, files, on_problem, manifest, year, decode)
-    left_out = data.problems[data.problems.severity!='note'].drop_duplicates(['patient', 'file'])
-    if len(left_out): print(f'left out: {len(left_out)} patients or cells, see {manifest}')
-    if files is not None: print(data.description)
+        data = read_feature_cohort(cohort, files, on_problem, manifest, year, decode, layout)
+    _print_lines(_counts(data, manifest), allow_ood)
+    if files is not None: _print_lines(data.description, allow_ood)
     return data
 
 # %% ../nbs/48_cli.ipynb #c11f0002
@@ -159,13 +188,14 @@ def features(
     cohort:Path, # folder of a cohort
     recipe:str=DEFAULT_RECIPE, # image recipe whose encoder, stages and crop are used
     quarantine:bool=False, # leave out what has a problem
-    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
+    reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
+    layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
 ):
     "Compute the features of every cell by a frozen network."
     recipe = _find_recipe(recipe, DEFAULT_RECIPE, None)
     if not recipe.encoder or not recipe.frozen or recipe.reads_files:
         raise LymphoError(f'{recipe.name} has no frozen network', 'name a pooled, late or mil recipe')
-    data = _read(cohort, quarantine, _runs(cohort, None)/'quarantine.csv', reference_year, decode=quarantine)
+    data = _read(cohort, quarantine, _runs(cohort, None)/'quarantine.csv', reference_year, layout, decode=quarantine)
     store, computed, seconds = _timed_store(data, recipe)
     print(f'{len(store.cells)} cells, {store.values.shape[1]} features each; {computed} cells computed now, '
           f'{seconds:.1f} s ({computed/seconds:,.0f} images/s)\nin {store.path}')
@@ -199,14 +229,15 @@ def crossval(
     jobs:int=-1, # folds at a time; -1: one a core
     dask:str|None=None, # address of a dask scheduler whose workers see the same files; left out: this machine
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
-    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
+    reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
+    layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
     force:bool=False, # overwrite a finished run
 ):
     "Cross-validate one recipe on a cohort."
     from lympho.crossval import crossval
     from lympho.report import clinical_runs
     recipe, folder = _find_recipe(recipe, BASELINE, features), _runs(cohort, folder)
-    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year, files=features)
+    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year, layout, features)
     recipe = recipe.on_features(data) if features else recipe
     place = folder/recipe.name
     is_shown = all((place/f).is_file() for f in ('metrics.json', 'report.html')) and not force
@@ -224,14 +255,15 @@ def report(
     out:Path|None=None, # the HTML file; left out: report.html in the folder of the run
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, as in the run
-    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
+    reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
+    layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
 ):
     "Write the full report of one run."
     from lympho.crossval import Run
     from lympho.report import clinical_runs
     if out: _check_out(cohort, {'--out':out}, (_PAGE,))
     _check_features(Run.load(run).recipe, features)
-    done = Run.load(run, _read(cohort, quarantine, run.parent/'quarantine.csv', reference_year, files=features))
+    done = Run.load(run, _read(cohort, quarantine, run.parent/'quarantine.csv', reference_year, layout, features))
     others, out = clinical_runs(done), out or run/'report.html'
     done.report(out, others=others, n_jobs=jobs)
     _show(done, others, out)
@@ -258,15 +290,17 @@ def train(
     low_count_miss_rate:float|None=None, # target where the count is at most 7.7; 0: none; left out: twice the miss rate
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
-    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
+    reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
+    layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
     force:bool=False, # overwrite a fitted model
 ):
     "Fit one recipe on a whole cohort."
     from lympho.fitting import fit
     recipe, folder = _find_recipe(recipe, DEFAULT_RECIPE, features), _runs(cohort, folder)
     if not features: _check_place(folder/recipe.name, recipe, force)
-    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year, files=features)
+    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year, layout, features)
     if features: _check_place(folder/(recipe := recipe.on_features(data)).name, recipe, force)
+    if note := recipe.note_on_inputs(data.labelled.patients): print(note)
     model = fit(data, recipe, miss_rate, jobs, folder/recipe.name, low_count_miss_rate)
     if int(os.environ.get('RANK', 0)): return
     model.save(folder/recipe.name/'fit', force)
@@ -325,7 +359,8 @@ def predict(
     submission:Path|None=None, # where the challenge's ID and LABEL are written; left out: nowhere
     cells:Path|None=None, # table of every cell: its contribution, and the parts of the logit; left out: nowhere
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
-    reference_year:int|None=None, # year at which ages are taken; left out: as in training
+    reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or as in training
+    layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
     allow_ood:bool=False, # decide on patients out of distribution too, which nothing vouches for
 ):
     "Predict whether the lymphocytosis of patients is reactive or tumoral."
@@ -333,8 +368,8 @@ def predict(
     check_prevalence(prevalence)
     _check_out(cohort, {'--out':out, '--submission':submission, '--cells':cells}, _TABLES)
     model = _load_model(run, features, cells)
-    year = model.info['reference_year'] if reference_year is None else reference_year
-    data = _read(cohort, quarantine, out.with_suffix('.quarantine.csv'), year, files=features)
+    year = reference_year or find_layout(cohort, layout).reference_year or model.info['reference_year']
+    data = _read(cohort, quarantine, out.with_suffix('.quarantine.csv'), year, layout, features, allow_ood)
     predictions = model.predict(data, _patients_to_predict(data, everyone), prevalence, allow_ood)
     _write_tables(model, data, predictions, out, submission, cells)
     _print_lines(f'{model.summary(predictions, data)}\nin {out}\nFor research; not a medical device.', allow_ood)
@@ -378,10 +413,10 @@ def explain(
     miss_rate:float|None=None, # target: share of tumoral patients with the decision reactive; left out: as in train
     low_count_miss_rate:float|None=None, # target where the count is at most 7.7; 0: none; left out: as in train
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
-    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
+    reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
+    layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
 ):
     "Write the page of one patient: the decision, and the cells that raise and lower the logit most."
-    from lympho.core import write_text
     from lympho.fitting import model_for_patient
     from lympho.report import patient_page
     if patient is None: raise LymphoError('no patient was named', 'name one of the cohort with --patient')
@@ -389,7 +424,7 @@ def explain(
     folder = run.parent if (run/'model.json').is_file() else run
     pages = folder/'patients'/Path(cohort).resolve().name
     _check_features(_recipe_in(folder), features)
-    data = _read(cohort, quarantine, pages/'quarantine.csv', reference_year, files=features)
+    data = _read(cohort, quarantine, pages/'quarantine.csv', reference_year, layout, features)
     model = model_for_patient(folder, data, patient, miss_rate, low_count_miss_rate)
     write_text(out := out or pages/f'{patient}.html', patient_page(model, data, patient))
     print(f'{model.origin(data, patient)}: {out}')
@@ -402,14 +437,15 @@ def demo(
     recipe:str=DEFAULT_RECIPE, # name of the recipe that is reported with the clinical ones, or the path of one in JSON
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
-    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
+    reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
+    layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
     force:bool=False, # overwrite finished runs
 ):
     "Cross-validate all clinical recipes and one with images, and report."
     from lympho.crossval import crossval
     from lympho.recipes import RECIPES, find_recipe
     from lympho.report import clinical_runs
-    recipe, (data, folder) = find_recipe(recipe), _demo_cohort(cohort, folder, quarantine, reference_year)
+    recipe, (data, folder) = find_recipe(recipe), _demo_cohort(cohort, folder, quarantine, reference_year, layout)
     print(data)
     run = crossval(data, recipe, folder/recipe.name, jobs, force)
     names = [r.name for r in RECIPES.values() if r.family=='clinical']
@@ -418,12 +454,12 @@ def demo(
     _show(run, others, folder/'report.html')
 
 # %% ../nbs/48_cli.ipynb #08f8a6e6
-def _demo_cohort(cohort, folder, quarantine, year):
+def _demo_cohort(cohort, folder, quarantine, year, layout):
     "The cohort in a folder, or the synthetic one, and where its runs are kept."
     from lympho.synthetic import default_cohort
     if cohort:
         folder = _runs(cohort, folder)
-        return _read(cohort, quarantine, folder/'quarantine.csv', year), folder
+        return _read(cohort, quarantine, folder/'quarantine.csv', year, layout), folder
     data = default_cohort()
     return data, folder or Path('runs')/data.name
 
@@ -475,10 +511,11 @@ def _bench_training(cohort, folder):
 @command
 def bench(
     cohort:Path|None=None, # folder of a cohort; left out: the synthetic one
+    layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
 ):
     "Time the hot paths on this machine."
     from lympho.synthetic import default_cohort
-    data = Cohort.from_folder(cohort, decode=False) if cohort else default_cohort()
+    data = Cohort.from_folder(cohort, decode=False, layout=layout) if cohort else default_cohort()
     with tempfile.TemporaryDirectory() as d:
         rows = [*_bench_features(data, Path(d)), *_bench_training(data, Path(d)), *_bench_attention()]
     show_table(pd.DataFrame([(w, f'{x:.1f}', u) for w, u, x in rows], columns=['what', 'value', 'unit']))

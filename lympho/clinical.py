@@ -37,16 +37,19 @@ def input_columns(
     *inputs:str, # of 'log_count', 'count', 'age', 'sex'
 ) -> ColumnTransformer: # patients -> floats (patients, inputs), missing values imputed, nothing scaled
     "The chosen inputs; missing values become the median (sex: the most frequent) of the patients it is fitted on."
+    def impute(strategy='median'): return SimpleImputer(strategy=strategy, keep_empty_features=True)
     steps = dict(
-        log_count=(make_pipeline(SimpleImputer(strategy='median'), FunctionTransformer(np.log)), ['count']),
-        count    =(SimpleImputer(strategy='median'), ['count']),
-        age      =(SimpleImputer(strategy='median'), ['age']),
-        sex      =(make_pipeline(_sex_code(), SimpleImputer(strategy='most_frequent')), ['sex']))
+        log_count=(make_pipeline(FunctionTransformer(np.log), impute()), ['count']),
+        count    =(impute(), ['count']),
+        age      =(impute(), ['age']),
+        sex      =(make_pipeline(_sex_code(), impute('most_frequent')), ['sex']))
     if unknown := sorted(set(inputs) - set(steps)):
         raise LymphoError(f'unknown input {unknown[0]!r}', f'choose from {", ".join(steps)}')
     return ColumnTransformer([(i, *steps[i]) for i in inputs])
 
 # %% ../nbs/11_clinical.ipynb #f26e0602
+def _log(X): return np.log(np.where(np.ravel(X) > 0, np.ravel(X), 1)) # 0 stands for a count that nobody has
+
 class CountThreshold(ClassifierMixin, BaseEstimator):
     "Tumoral above one cut through the lymphocyte count, placed for the best balanced accuracy in training."
 
@@ -57,7 +60,7 @@ def fit(self:CountThreshold,
     y, # labels 0 or 1
 ): # self, with cut_, in the unit of X
     "Place the cut."
-    x, self.classes_ = np.log(np.ravel(X)), np.unique(y)
+    x, self.classes_ = _log(X), np.unique(y)
     if len(self.classes_) < 2: raise LymphoError('all training patients are of one class', 'give patients of both')
     fpr, tpr, at = (a[1:] for a in roc_curve(y, x, drop_intermediate=False))
     best = at[np.argmax(tpr - fpr)]
@@ -71,7 +74,7 @@ def decision_function(self:CountThreshold,
 ): # log ratio to the cut, shape (patients,); tumoral above 0
     "How far each count lies above the cut."
     check_is_fitted(self)
-    return np.log(np.ravel(X)/self.cut_)
+    return _log(X) - np.log(self.cut_)
 
 @patch
 def predict(self:CountThreshold,

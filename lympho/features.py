@@ -20,9 +20,11 @@ import pandas as pd
 import torch
 from fastcore.basics import patch
 
-from .cohort import REFERENCE_YEAR, SUFFIXES, Cohort, Problem, problem_table, read_patients
+from .cohort import REFERENCE_YEAR, Cohort, Problem, problem_table, read_patients
 from .core import LymphoError, cache_folder, digest, progress, write_table
 from .encoders import FeatureStore, image_store
+from .layouts import Layout, find_layout
+from .pictures import SUFFIXES
 
 # %% ../nbs/26_features.ipynb #4e947952
 FEATURES = 'features', 'feats'
@@ -303,7 +305,8 @@ def _build(base, folder, problems, images, on_problem, manifest):
     _refuse_problems(bad, folder, on_problem)
     found = pd.concat([base.problems, found], ignore_index=True)
     if len(bad): write_table(manifest, found[found.severity!='note'])
-    patients = base.patients[~base.patients.patient.isin(bad.patient)].reset_index(drop=True)
+    lost = bad.patient[bad.severity!='value'] # a value that cannot be read is missing
+    patients = base.patients[~base.patients.patient.isin(lost)].reset_index(drop=True)
     if patients.empty: raise LymphoError(f'no patient of {base.root} has usable features', f'{manifest} lists why')
     ids = patients.patient.tolist()
     known, width = kinds.loc[ids], int(kinds.loc[ids[0]].width)
@@ -322,12 +325,14 @@ def from_features(cls:Cohort,
     folder:Path|str, # of the files of features, one a patient
     on_problem:Literal['raise', 'quarantine']='raise', # stop, or leave out patients who have a problem and record it
     manifest:Path|str='quarantine.csv', # where 'quarantine' writes who was left out and why
-    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
+    reference_year:int|None=None, # year at which ages are taken; None: that of the layout, or REFERENCE_YEAR
+    layout:Layout|Path|str|None=None, # see find_layout
 ) -> FeatureCohort: # with notes in problems
     "The cohort of a table and files of features, without images; a `LymphoError` names its problems."
-    patients, problems = read_patients(path, reference_year)
-    root = Path(path).resolve()
-    base = Cohort(root, patients, pd.DataFrame(), problem_table([]), root.name, reference_year)
+    layout = find_layout(path, layout)
+    patients, problems = read_patients(path, reference_year, layout)
+    root, year = Path(path).resolve(), reference_year or layout.reference_year or REFERENCE_YEAR
+    base = Cohort(root, patients, pd.DataFrame(), problem_table([]), root.name, year)
     problems = [*problems, Problem('', '', _ONLY, 'give the images too, if they are wanted', 'note')]
     return _build(base, folder, problems, None, on_problem, manifest)
 
@@ -352,14 +357,15 @@ def read_feature_cohort(
     folder:Path|str, # of the files of features, one a patient
     on_problem:Literal['raise', 'quarantine']='raise', # stop, or leave out patients who have a problem and record it
     manifest:Path|str='quarantine.csv', # where 'quarantine' writes who was left out and why
-    reference_year:int=REFERENCE_YEAR, # year at which ages are taken
+    reference_year:int|None=None, # year at which ages are taken; None: that of the layout, or REFERENCE_YEAR
     decode:bool=True, # see Cohort.from_folder
+    layout:Layout|Path|str|None=None, # see find_layout
 ) -> FeatureCohort: # with images if the folder holds any
     "The cohort in a folder with features of files: `with_features` where there are images, else `from_features`."
     if _has_images(Path(path).resolve(), Path(folder).resolve()):
-        cohort = Cohort.from_folder(path, on_problem, manifest, reference_year, decode)
+        cohort = Cohort.from_folder(path, on_problem, manifest, reference_year, decode, layout)
         return cohort.with_features(folder, on_problem, manifest)
-    return Cohort.from_features(path, folder, on_problem, manifest, reference_year)
+    return Cohort.from_features(path, folder, on_problem, manifest, reference_year, layout)
 
 # %% ../nbs/26_features.ipynb #413a5323
 def _check_rows(file, cells, rows):

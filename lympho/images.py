@@ -7,7 +7,6 @@ __all__ = ['FORMAT', 'STAINS', 'Store', 'read_cell', 'ImageStore', 'flip_and_tur
 
 # %% ../nbs/20_images.ipynb #017cd201
 import contextlib
-import io
 import json
 import math
 import os
@@ -25,8 +24,9 @@ from fastcore.basics import patch
 from filelock import FileLock
 from PIL import Image
 
-from .cohort import IMAGE_FORMATS, Cohort, read_image_file
+from .cohort import Cohort, cell_digest
 from .core import LymphoError, digest, progress, write_json, writing
+from .pictures import decode_image, read_image_file
 
 # %% ../nbs/20_images.ipynb #0cc56724
 FORMAT = 2 # of the files; a store of another format is refused by `open` and built again by `build`
@@ -312,24 +312,19 @@ def write(cls:Store,
         _build(path, manifest, cells, compute, chunk)
     return cls.open(path)
 
-# %% ../nbs/20_images.ipynb #8989eca2
-def _decode(data):
-    "Pixels (h, w, 3) of the file content `data`."
-    from torchvision.io import ImageReadMode, decode_jpeg
-    if data[:2]!=b'\xff\xd8':
-        return torch.from_numpy(np.array(Image.open(io.BytesIO(data), formats=IMAGE_FORMATS).convert('RGB')))
-    return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB).permute(1, 2, 0)
-
 # %% ../nbs/20_images.ipynb #9910cefb
-def _read_pixels(file, expected):
-    "Pixels (h, w, 3) of the image `file`; a LymphoError where it is unreadable, or its digest is not `expected`."
+def _read_pixels(file, expected, scale=1.):
+    "Pixels (h, w, 3) of an image, scaled; a LymphoError where it is unreadable, or its digest is not `expected`."
     try: data = read_image_file(file)
     except LymphoError as e: raise LymphoError(f'{file} {e.problem}', 'read the cohort again') from None
-    if expected and digest(data)!=expected:
+    if expected and cell_digest(data, scale)!=expected:
         raise LymphoError(f'{file} was changed since the cohort was read', 'read the cohort again')
-    try: return _decode(data)
-    except Exception: # decoders raise errors of all kinds
-        raise LymphoError(f'{file} is a damaged image', 'copy it again from its source') from None
+    try: image = decode_image(data)
+    except LymphoError as e: raise LymphoError(f'{file}: {e.problem}', e.remedy) from None
+    if scale!=1:
+        size = [max(1, round(side*scale)) for side in image.size]
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(image))
 
 # %% ../nbs/20_images.ipynb #38c760ee
 def _check_crop(crop, mode):
@@ -355,11 +350,12 @@ def read_cell(
     file:Path|str, # an image of any size
     crop:int=112, # side of the result in pixels
     mode:Literal['crop', 'resize']='crop', # cut out the centre, or scale all of it
-    expected:str='', # digest of the file's content, if it is known
+    expected:str='', # digest of the cell, if it is known
+    scale:float=1., # factor that the image is scaled by first
 ) -> torch.Tensor: # (crop, crop, 3) uint8
     "The cell in the image `file`; a `LymphoError` where it is unreadable, smaller than the crop, or was changed."
     _check_crop(crop, mode)
-    x = _read_pixels(file, expected)
+    x = _read_pixels(file, expected, scale)
     return _resize(x, crop) if mode=='resize' else _cut_centre(x, crop, file)
 
 # %% ../nbs/20_images.ipynb #4513bb0b
@@ -377,7 +373,7 @@ class ImageStore(Store):
 def _read_cells(pool, root, cells, crop, mode):
     "The images (n, crop, crop, 3) of `cells`, read by the threads of `pool`."
     rows = np.empty((len(cells), crop, crop, 3), np.uint8)
-    def read(row, cell): row[:] = read_cell(root/cell.path, crop, mode, cell.digest).numpy()
+    def read(row, cell): row[:] = read_cell(root/cell.path, crop, mode, cell.digest, getattr(cell, 'scale', 1.)).numpy()
     list(pool.map(read, rows, cells.itertuples()))
     return rows
 

@@ -244,9 +244,26 @@ def inputs(self:Recipe) -> list[str]: # of sex, age and count
 def missing_inputs(self:Recipe,
     patients:pd.DataFrame, # the table patients, labelled
 ) -> list[str]: # of sex, age and count
-    "The attributes that the model cannot do without and that nobody has."
-    needs_them = self.family=='clinical' or self.family=='mil' and not self.is_late
-    return [a for a in self.inputs if needs_them and patients[a].isna().all()]
+    "The attributes that the model cannot do without and that nobody has; a clinical model does with any of its own."
+    absent = self.absent_inputs(patients)
+    needs_all = self.family=='mil' and not self.is_late
+    return absent if needs_all or self.family=='clinical' and absent==self.inputs else []
+
+# %% ../nbs/35_recipes.ipynb #0b1c5801
+@patch
+def absent_inputs(self:Recipe,
+    patients:pd.DataFrame, # the table patients, labelled
+) -> list[str]: # of sex, age and count
+    "The attributes that the model reads and that nobody has."
+    return [a for a in self.inputs if patients[a].isna().all()]
+
+@patch
+def note_on_inputs(self:Recipe,
+    patients:pd.DataFrame, # the table patients, labelled
+) -> str: # empty where nothing is absent
+    "A sentence on the attributes that the model does without."
+    absent = ' or '.join(self.absent_inputs(patients))
+    return f'No labelled patient has a value for {absent}: {self.name} does without.' if absent else ''
 
 # %% ../nbs/35_recipes.ipynb #fdd486d1
 @patch

@@ -38,13 +38,15 @@ def clinical_runs(
     n_jobs:int=1, # folds at a time; -1: one a core
     force:bool=False, # overwrite runs in folder
 ) -> list[Run]: # of the recipes that the cohort has attributes for
-    "Cross-validate clinical recipes on the folds of a run; a sentence is printed for each that is left out."
+    "Cross-validate clinical recipes on the folds of a run; a sentence is printed for each that lacks attributes."
     cohort, runs = run.check_cohort(), []
     same = {k:getattr(run.recipe, k) for k in ('n_repeats', 'n_folds', 'n_inner', 'seed')}
     for recipe in (replace(RECIPES[name], **same) for name in names):
-        missing = ' or '.join(recipe.missing_inputs(cohort.labelled.patients))
+        patients = cohort.labelled.patients
+        missing, absent = map(' or '.join, (recipe.missing_inputs(patients), recipe.absent_inputs(patients)))
         if missing: print(f'{recipe.name} is left out: no labelled patient has a value for {missing}')
-        else: runs.append(crossval(cohort, recipe, folder and folder/recipe.name, n_jobs, force))
+        elif absent: print(f'{recipe.name} does without {absent}: no labelled patient has a value for it')
+        if not missing: runs.append(crossval(cohort, recipe, folder and folder/recipe.name, n_jobs, force))
     return runs
 
 # %% ../nbs/47_report.ipynb #1fe38681
@@ -251,7 +253,7 @@ def _cohort(cohort, recipe):
     "Sections on who the patients are, and on what was left out."
     missing = {c:cohort.labelled.patients[c].isna().sum() for c in ('sex', 'age', 'count')}
     listed = ', '.join(f'{n} {c}' for c, n in missing.items() if n) or 'none'
-    left_out = (cohort.problems.severity!='note').sum()
+    left_out = cohort.problems.severity.isin(['patient', 'cell']).sum()
     return [table_html(cohort.summary(), 'Counts and medians by class; age in years, count in 10⁹/L.'),
             P(f'Missing and imputed inside the folds: {listed}. Left out: {left_out} patients or cells. '
               f'{_unusable(cohort, recipe)}'),

@@ -24,14 +24,15 @@ from .triage import min_positives, subgroup_misses, triage, triage_scores, triag
 # %% ../nbs/46_report_statistics.ipynb #e1b89974
 def protocol(
     run:Run, # any of the runs on these folds
-) -> str: # two sentences
+) -> str: # two sentences, and one on attributes that nobody has
     "How the numbers of `run` came about, in words."
     f, c = run.info['folds'], run.info['cohort']
+    note = run.recipe.note_on_inputs(run.check_cohort().labelled.patients)
     return (f"{c['patients']} labelled patients ({c['tumoral']} tumoral) of the cohort {c['name']}: "
             f"{f['repeats']} repeats of {f['folds']} stratified folds by patient, what is tuned is tuned on "
             f"{f['inner']} inner folds, seed {f['seed']}, folds {f['digest']}. Predicted class at logit 0, "
             "classes weighted equally; scores are means over repeats with 95% intervals (BCa) from 2,000 "
-            "bootstrap samples of patients.")
+            "bootstrap samples of patients." + f" {note}"*bool(note))
 
 # %% ../nbs/46_report_statistics.ipynb #a71fb49a
 def _subgroups(patients, age):
