@@ -149,14 +149,14 @@ def read_json(
     path:Path|str, # of the file
 ) -> dict|list: # as it was written
     "What `write_json` wrote; a `LymphoError` where the file is missing or damaged."
-    with _reading(path): return json.loads(Path(path).read_text())
+    with _reading(path): return json.loads(Path(path).read_text('utf-8'))
 
 # %% ../nbs/00_core.ipynb #c99e3060
 def read_table(
     path:Path|str, # of the CSV file
-) -> pd.DataFrame: # as it was written; the column patient is text, also where it looks like a number
+) -> pd.DataFrame: # as it was written; patient, group, site and split are text, also where they look like numbers
     "What `write_table` wrote; a `LymphoError` where the file is missing or damaged."
-    text = dict(dtype={'patient':str}, keep_default_na=False, na_values=[''])
+    text = dict(dtype=dict.fromkeys(('patient', 'group', 'site', 'split'), str), keep_default_na=False, na_values=[''])
     with _reading(path): return pd.read_csv(path, float_precision='round_trip', **text)
 
 # %% ../nbs/00_core.ipynb #e4b71eb5
