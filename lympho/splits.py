@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'PROTOCOLS', 'MIN_SITE', 'SMALL_SITES', 'NEARLY_LABEL', 'persons', 'person_weights', 'check_persons',
-           'stratify', 'split_parts', 'site_names', 'find_protocol', 'make_folds', 'site_label_accuracy', 'split_notes',
-           'split', 'inner_splits', 'check_folds', 'read_folds']
+           'stratify', 'split_parts', 'site_names', 'find_protocol', 'make_folds', 'site_sizes', 'site_label_accuracy',
+           'split_notes', 'split', 'inner_splits', 'check_folds', 'read_folds']
 
 # %% ../nbs/03_splits.ipynb #664f9001
 from collections.abc import Iterator
@@ -134,14 +134,16 @@ SMALL_SITES = 'small sites'
 
 def site_names(
     patients:pd.DataFrame, # patient and site, optionally group
+    is_strict:bool=True, # refuse a patient without a site, and a person with two; else 'no site', and the first
 ) -> pd.Series: # the site, or 'small sites' where it has fewer than `MIN_SITE` persons
-    "The site of each patient, small ones taken as one; a `LymphoError` where it is missing, or a person has two."
+    "The site of each patient, small ones taken as one; a `LymphoError` where there are none."
     if 'site' not in patients: raise LymphoError('the cohort has no sites', 'add a column site to its table')
-    for p in patients.patient[patients.site.isna()]:
+    for p in patients.patient[patients.site.isna() & is_strict]:
         raise LymphoError(f'patient {p} has no site', 'fill it in, or leave the patient out')
-    _check_one(patients, patients.site, 'site')
-    sizes = patients.site[~persons(patients).duplicated()].value_counts()
-    return patients.site.where(patients.site.map(sizes) >= MIN_SITE, SMALL_SITES)
+    if is_strict: _check_one(patients, patients.site, 'site')
+    site = patients.site.fillna('no site')
+    sizes = site[~persons(patients).duplicated()].value_counts()
+    return site.where(site.map(sizes) >= MIN_SITE, SMALL_SITES)
 
 def _sorted_sites(names): return sorted(set(names), key=lambda s: (s==SMALL_SITES, tuple(natural_key(s))))
 
@@ -209,24 +211,25 @@ def make_folds(
 # %% ../nbs/03_splits.ipynb #3a10f031
 NEARLY_LABEL = .9 # balanced accuracy of the site alone, from which on it is named as a problem
 
-def _site_counts(patients):
-    "Reactive and tumoral persons of each site, small sites and missing ones taken as such."
-    one = patients[~persons(patients).duplicated()]
-    site = one.site.fillna('no site')
-    names = site.where(site.map(site.value_counts()) >= MIN_SITE, SMALL_SITES)
-    return pd.crosstab(names, one.label.astype(int)).reindex(columns=[0, 1], fill_value=0)
+def site_sizes(
+    patients:pd.DataFrame, # patient and label; optionally group and site
+) -> pd.DataFrame: # reactive (0) and tumoral (1) persons, a row a site, small sites as one; empty without sites
+    "Persons of each class at each site; those without a site are at 'no site'."
+    if 'site' not in patients or patients.site.isna().all(): return pd.DataFrame(columns=[0, 1])
+    one, names = ~persons(patients).duplicated(), site_names(patients, is_strict=False)
+    return pd.crosstab(names[one], patients.label[one].astype(int)).reindex(columns=[0, 1], fill_value=0)
 
 def site_label_accuracy(
     patients:pd.DataFrame, # labelled, with site
-) -> float: # .5 to 1; missing where there is one class
+) -> float: # .5 to 1; missing where there is one class, or no site
     "Balanced accuracy of predicting from the site alone the class that is more frequent there."
-    n = _site_counts(patients)
-    return float((n/n.sum()).max(axis=1).sum()/2) if (n.sum() > 0).all() else np.nan
+    n = site_sizes(patients)
+    return float((n/n.sum()).max(axis=1).sum()/2) if len(n) and (n.sum() > 0).all() else np.nan
 
 # %% ../nbs/03_splits.ipynb #3a10f033
 def _site_notes(patients, protocol):
     "Sentences on sites."
-    n, found = _site_counts(patients), []
+    n, found = site_sizes(patients), []
     listed = ', '.join(f'{s}: {t} of {r + t} tumoral' for s, (r, t) in n.iterrows())
     if (accuracy := site_label_accuracy(patients)) >= NEARLY_LABEL:
         found = ['problem: the site nearly equals the label: the site alone reaches a balanced accuracy of '
@@ -251,7 +254,7 @@ def split_notes(
         found += [f'{n} patients of the part val were trained on; what is tuned is tuned on inner folds']*bool(n)
     if (n := persons(patients).nunique()) < len(patients):
         found.append(f'{len(patients)} samples are of {n} persons, each of whom counts once')
-    return found + (_site_notes(patients, protocol) if 'site' in patients and patients.site.notna().any() else [])
+    return found + (_site_notes(patients, protocol) if len(site_sizes(patients)) else [])
 
 # %% ../nbs/03_splits.ipynb #68c06a5b
 def _rows(folds, repeat, fold):

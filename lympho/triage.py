@@ -44,10 +44,10 @@ def _check_target(target, n):
     if not 0 < target < 1: raise LymphoError(f'a miss rate of {target}', 'give a share between 0 and 1')
     if n < 20:
         raise LymphoError(f'{n} tumoral patients to calibrate on: no miss rate can be guaranteed',
-                          'calibrate on at least 20, or fit a model without a rule (--miss-rate 0)')
+                          'calibrate on at least 20')
     if (least := int(np.ceil(1/target - 1 - 1e-9))) > n:
         raise LymphoError(f'a miss rate of {target} cannot be guaranteed with {n} tumoral patients',
-                          f'give at least {least}, allow a higher rate, or fit a model without a rule (--miss-rate 0)')
+                          f'give at least {least}, or allow a higher rate')
 
 # %% ../nbs/41_triage.ipynb #119ccf33
 def _largest_threshold(s, target, repeats, w):
