@@ -422,8 +422,8 @@ def _score_row(run):
     return {k:format_interval(*m.loc[v, ['mean', 'low', 'high']]) for k, v in _COLUMNS.items() if v in m.index}
 
 def _difference(run, baseline):
-    "The difference in balanced accuracy to the baseline and its p, as text."
-    if baseline is None or run is baseline: return {}
+    "The difference in balanced accuracy to the baseline and its p, as text; none where the folds were not drawn."
+    if baseline is None or run is baseline or run.protocol not in ('folds', 'train'): return {}
     c = compare(run.predictions, baseline.predictions)
     return {'BA - baseline':f'{c.difference:+.3f}', 'p':'<.01' if c.p<.01 else f'{c.p:.2f}'}
 
