@@ -80,7 +80,7 @@ def digest(
     for p in parts:
         if isinstance(p, pd.DataFrame): p = p.to_csv(index=False, lineterminator='\n')
         elif isinstance(p, (dict, list)): p = json.dumps(p, sort_keys=True)
-        b = p if isinstance(p, bytes) else p.encode()
+        b = p if isinstance(p, bytes) else p.encode(errors='surrogateescape')
         h.update(len(b).to_bytes(8, 'big') + b)
     return h.hexdigest()
 
@@ -118,8 +118,8 @@ def write_text(
     path:Path|str, # of the file
     text:str, # its content
 ):
-    "Write `text` (UTF-8, line ends as they are) to `path` atomically."
-    with atomic(path) as p: p.write_bytes(text.encode())
+    "Write `text` (UTF-8, line ends as they are; undecoded bytes of file names too) to `path` atomically."
+    with atomic(path) as p: p.write_bytes(text.encode(errors='surrogateescape'))
 
 # %% ../nbs/00_core.ipynb #49faaaec
 def write_json(

@@ -44,18 +44,20 @@ def _predicted(model, cohort, patients, prevalence):
 
 # %% ../nbs/46_validation.ipynb #46b00009
 def _share(d, hit):
-    "Share of the persons of `d` for whom `hit`, its exact 95% interval, and how many these are."
+    "Share of the persons of `d` for whom `hit`, its exact 95% interval, and of how many."
     n, k = persons(d).nunique(), round(float((person_weights(d)*np.asarray(hit, bool)).sum()), 9)
-    if not n: return {'value':np.nan, 'low':np.nan, 'high':np.nan}
+    if not n: return {'value':np.nan, 'low':np.nan, 'high':np.nan, 'of':0}
     low, high = share_interval(int(np.floor(k)), n)[0], share_interval(int(np.ceil(k)), n)[1]
-    return {'value':k/n, 'low':low, 'high':high}
+    return {'value':k/n, 'low':low, 'high':high, 'of':n}
 
 def _score(d, logit, metric):
     "One score of logits, with its interval; missing without a patient."
     is_there = np.isfinite(logit)
-    if not is_there.any(): return {'value':np.nan, 'low':np.nan, 'high':np.nan}
+    n = persons(d[is_there]).nunique()
+    if not n: return {'value':np.nan, 'low':np.nan, 'high':np.nan, 'of':0}
     rows = evaluate(d[is_there].assign(logit=logit[is_there], repeat=0, fold=0)).set_index('metric')
-    return rows.loc[metric, ['mean', 'low', 'high']].astype(float).set_axis(['value', 'low', 'high']).to_dict()
+    found = rows.loc[metric, ['mean', 'low', 'high']].astype(float).set_axis(['value', 'low', 'high'])
+    return found.to_dict() | {'of':n}
 
 # %% ../nbs/46_validation.ipynb #46b00011
 def _calibrated(d):
@@ -77,7 +79,8 @@ def _calibration(d, logit):
     is_there = np.isfinite(logit)
     if d.label[is_there].nunique() < 2: return {}
     table = recalibration(d.label[is_there], logit[is_there], person_weights(d[is_there]))
-    return {f'recalibration {k}':row.to_dict() for k, row in table.iterrows()}
+    n = persons(d[is_there]).nunique()
+    return {f'recalibration {k}':row.to_dict() | {'of':n} for k, row in table.iterrows()}
 
 # %% ../nbs/46_validation.ipynb #46b00013
 def _rows(d):
@@ -89,7 +92,8 @@ def _rows(d):
             'out of distribution':_share(d, d.reason!='')} | _decisions(d)
     if 'probability' in d: rows |= {'brier':_score(d, logit, 'brier')} | _calibration(d, logit)
     n = dict(patients=len(d), tumoral=len(tumoral), persons=persons(d).nunique())
-    return pd.DataFrame(rows).T.rename_axis('metric').reset_index().assign(**n)
+    table = pd.DataFrame(rows).T.astype({'of':int}).rename_axis('metric').reset_index()
+    return table.assign(**n)
 
 def _subsets(d, cohort):
     "Name -> mask of the patients to report: all, in distribution, with a low count, young, of each site."
@@ -106,7 +110,7 @@ class Validation:
     model:FittedModel # as it was fitted
     cohort:Cohort # that it was validated on
     predictions:pd.DataFrame # patient, label, group and site where known, then as FittedModel.predict gives them
-    metrics:pd.DataFrame # subset, metric, value, low, high (95%), patients, tumoral, persons
+    metrics:pd.DataFrame # subset, metric, value, low, high (95%), of (persons), patients, tumoral, persons
     left_out:list[str] # patients that the model was trained on
 
     def __repr__(self):
@@ -117,7 +121,7 @@ class Validation:
     def get(self,
         metric:str, # of the column metric
         subset:str='all', # of the column subset
-    ) -> pd.Series|None: # value, low, high, patients, tumoral, persons; None: there is no such metric
+    ) -> pd.Series|None: # value, low, high, of and more; None: there is no such metric
         "One metric of one subset."
         rows = self.metrics[(self.metrics.metric==metric) & (self.metrics.subset==subset)]
         return rows.iloc[0] if len(rows) else None
@@ -134,12 +138,14 @@ def validate(
     d = _predicted(model, cohort, patients, prevalence)
     tables = [_rows(d[inside]).assign(subset=name) for name, inside in _subsets(d, cohort).items() if inside.any()]
     metrics = pd.concat(tables, ignore_index=True)
-    columns = ['subset', 'metric', 'value', 'low', 'high', 'patients', 'tumoral', 'persons']
+    columns = ['subset', 'metric', 'value', 'low', 'high', 'of', 'patients', 'tumoral', 'persons']
     return Validation(model, cohort, d, metrics[columns], left_out)
 
 # %% ../nbs/46_validation.ipynb #46b00031
 def _interval(row):
-    return '{}, 95% interval {} to {}'.format(*(percent(round(row[k], 3)) for k in ('value', 'low', 'high')))
+    "A share in words, with the numbers that it comes from."
+    share, low, high = (percent(round(row[k], 3)) for k in ('value', 'low', 'high'))
+    return f'{row["value"]*row.of:.3g} of {row.of} ({share}, 95% interval {low} to {high})'
 
 def _target_in_words(row, target):
     "How an observed miss rate stands to its target."
