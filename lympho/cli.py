@@ -349,6 +349,7 @@ def _check_folder(place, cohort):
         raise LymphoError(f'{place} would lie in the cohort {cohort}', 'choose another folder with --out')
     for name, begin in _VALIDATION.items(): _check_file('--out', place/name, (begin,), Path(cohort).resolve())
 
+# %% ../nbs/48_cli.ipynb #48a10012
 @command
 def validate(
     run:Path, # folder of a fitted model, as train prints it, or the one above

@@ -193,7 +193,7 @@ def _sites(run, cohort):
 def _shortcuts(run, cohort, model):
     "Sections on what should not matter."
     found = shortcuts(run, cohort)
-    same = ' Where it is missing, all patients of a class have the same number.'*found.p.isna().any()
+    same = ' Where it is missing, all patients of a class have the same number.'*bool(found.p.isna().any())
     alone = [table_html(found.round(3), 'What is not biology: the AUC it would reach alone, and whether the logit '
                         f'is correlated with it inside the classes.{same}'), *_sites(run, cohort)]
     if model is None: return alone

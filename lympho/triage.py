@@ -275,6 +275,7 @@ def _calibration_part(run, inner, key):
     d = run.predictions
     return d[(d['repeat']==key[0]) & (d.fold!=key[1])]
 
+# %% ../nbs/41_triage.ipynb #41a10010
 def triage(
     run:Run, # finished
     inner:pd.DataFrame|None=None, # see Run.inner_predictions; None: the held-out predictions of the other folds

@@ -61,8 +61,8 @@ def _score(d, logit, metric):
 
 # %% ../nbs/46_validation.ipynb #46b00011
 def _calibrated(d):
-    "Calibrated logits (n,), missing where there is no probability."
-    if 'probability' not in d: return np.full(len(d), np.nan)
+    "Calibrated logits (n,), of a model without a rule its logits as they are; missing where there is no image."
+    if 'probability' not in d: return d.logit.to_numpy(float)
     return logit_of(d.probability.astype(float).clip(1e-4, 1 - 1e-4)).to_numpy()
 
 def _decisions(d):
@@ -75,7 +75,7 @@ def _decisions(d):
             'decision refer':_share(d, d.decision=='refer')}
 
 def _calibration(d, logit):
-    "Slope and intercepts that would calibrate, with intervals; nothing where a class or the probabilities are missing."
+    "Slope and intercepts that would calibrate, with intervals; nothing where a class is missing."
     is_there = np.isfinite(logit)
     if d.label[is_there].nunique() < 2: return {}
     table = recalibration(d.label[is_there], logit[is_there], person_weights(d[is_there]))
@@ -90,7 +90,8 @@ def _rows(d):
             'sensitivity':_share(tumoral, tumoral.predicted_class==1),
             'specificity':_share(reactive, reactive.predicted_class==0),
             'out of distribution':_share(d, d.reason!='')} | _decisions(d)
-    if 'probability' in d: rows |= {'brier':_score(d, logit, 'brier')} | _calibration(d, logit)
+    if 'probability' in d: rows['brier'] = _score(d, logit, 'brier')
+    rows |= _calibration(d, logit)
     n = dict(patients=len(d), tumoral=len(tumoral), persons=persons(d).nunique())
     table = pd.DataFrame(rows).T.astype({'of':int}).rename_axis('metric').reset_index()
     return table.assign(**n)
@@ -169,20 +170,21 @@ def _decision_lines(v):
 def _calibration_lines(v):
     "What would mend the probabilities, a sentence."
     rows = {k:v.get(f'recalibration {k}') for k in ('slope', 'intercept', 'intercept alone')}
-    if rows['slope'] is None: return ['calibration: not known, a class or the probabilities are missing']
+    if rows['slope'] is None: return ['calibration: not known, a class is missing']
     def words(k): return f'{rows[k]["value"]:.2f} [{rows[k].low:.2f}, {rows[k].high:.2f}]'
     alone = f'with the slope as it is an intercept of {words("intercept alone")}'
     if np.isnan(rows['slope'].low): return [f'calibration: the logit separates the classes, no slope is known; {alone}']
     good = all(rows[k].low <= best <= rows[k].high for k, best in (('slope', 1), ('intercept alone', 0)))
     need = 'no drift is shown' if good else 'the probabilities drift'
-    return [f'calibration: {need}; the logit of the probability would be right with a slope of {words("slope")} and an '
-            f'intercept of {words("intercept")}, or {alone}']
+    which = f'{need}; the logit of the probability' if v.model.rule else 'the model has none; its logit'
+    return [f'calibration: {which} would be right with a slope of {words("slope")} and an intercept of '
+            f'{words("intercept")}, or {alone}']
 
 def _distribution_lines(v):
     "How many are out of distribution, and the most frequent reason."
     share, reasons = v.get('out of distribution'), v.predictions.reason[v.predictions.reason!='']
     often = f'; for example: {reasons.iloc[0]}' if len(reasons) else ''
-    return [f'out of distribution, and so referred: {_interval(share)}{often}']
+    return [f'out of distribution{", and so referred"*(v.model.rule is not None)}: {_interval(share)}{often}']
 
 # %% ../nbs/46_validation.ipynb #46b00033
 @patch
@@ -216,13 +218,13 @@ def table(self:Validation) -> pd.DataFrame: # a row a subset: patients, tumoral,
 
 # %% ../nbs/46_validation.ipynb #46b00039
 def _calibration_html(v):
-    "Table and figure on the probabilities; nothing where they are missing, or a class is."
+    "Table and figure on the probabilities, or logits if there is no rule; a sentence where a class is missing."
     rows = v.metrics[(v.metrics.subset=='all') & v.metrics.metric.str.startswith('recalibration ')]
-    if rows.empty: return P('Not known: a class or the probabilities are missing.')
+    if rows.empty: return P('Not known: a class is missing.')
     names = rows.metric.str.removeprefix('recalibration ').rename('recalibration')
     shown = rows.set_index(names)[['value', 'low', 'high']].astype(float).round(2)
-    table = table_html(shown, 'What would calibrate the logit of the '
-                       'probability here, with 95% intervals: slope 1 and intercept 0 are perfect.')
+    table = table_html(shown, 'What would calibrate the logit here (that of the '
+                       'probability, if there is one), with 95% intervals: slope 1 and intercept 0 are perfect.')
     logit = _calibrated(v.predictions)
     is_there = np.isfinite(logit)
     figure = figure_html(plot_reliability(v.predictions.label[is_there], logit[is_there]),
