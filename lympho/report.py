@@ -126,19 +126,24 @@ def plot_pr(
     return ax
 
 # %% ../nbs/47_report.ipynb #27c1eaa1
+def _curves(run, baseline):
+    "ROC curve, and precision and recall; a sentence where a class is missing."
+    if run.predictions.label.nunique() < 2: return P('There are no curves: all held-out patients are of one class.')
+    name = run.recipe.name
+    roc = figure_html(plot_roc(run, baseline), 'ROC curve with its 95% band.',
+                      f'ROC curve of {name}; the table above holds the area.')
+    pr = figure_html(plot_pr(run, baseline), 'Precision and recall with the 95% band.',
+                     f'Precision and recall of {name}.')
+    return Div(roc, pr, cls='side')
+
 def _results(runs, run):
     "Sections on scores and curves."
     baseline = next((r for r in runs if r.recipe.name==BASELINE), None)
-    compared = f' The last columns compare with {BASELINE} (corrected resampled t).' if baseline else ''
-    name, table = run.recipe.name, 'the table above holds'
+    compared = f' The last columns compare with {BASELINE} (corrected resampled t).' if baseline and run.protocol in ('folds', 'train') else ''
     caption = f'Mean [95% interval]; low-count: count at most {LOW_COUNT} × 10⁹/L.{compared}'
-    roc = figure_html(plot_roc(run, baseline), 'ROC curve with its 95% band.',
-                      f'ROC curve of {name}; {table} the area.')
-    pr = figure_html(plot_pr(run, baseline), 'Precision and recall with the 95% band.',
-                     f'Precision and recall of {name}.')
-    alt = f'Balanced accuracy of each recipe with intervals; {table} the numbers.'
+    alt = 'Balanced accuracy of each recipe with intervals; the table above holds the numbers.'
     dots = [figure_html(plot_scores(runs), 'Balanced accuracy with 95% intervals.', alt)] if len(runs) > 2 else []
-    return [table_html(leaderboard(runs), caption), *dots, Div(roc, pr, cls='side')]
+    return [table_html(leaderboard(runs), caption), *dots, _curves(run, baseline)]
 
 # %% ../nbs/47_report.ipynb #d09339ab
 def _in_use(run):
@@ -170,6 +175,7 @@ _MISSES = ('Tumoral patients missed at a target of 5% and, where the count is lo
 
 def _referral(runs, inner):
     "Sections on calibration and referral of the first of `runs`, compared with the others."
+    if runs[0].predictions.label.nunique() < 2: return [P('Not assessed: all held-out patients are of one class.')]
     try: decided = {r.recipe.name:first_repeat(triage(r, i, .05)) for r, i in zip(runs, inner)}
     except LymphoError as e: return [P(f'No miss rate is controlled: {e}.')]
     name, own = next(iter(decided.items()))

@@ -24,7 +24,7 @@ def persons(
 ) -> pd.Series: # name of the person, a row a row
     "The person that each row belongs to: of samples that share a group one person, else the patient."
     if 'group' not in table: return table.patient
-    return ('group ' + table.group).where(table.group.notna(), 'patient ' + table.patient)
+    return ('group ' + table.group.astype(object)).where(table.group.notna(), 'patient ' + table.patient)
 
 def person_weights(
     table:pd.DataFrame, # patient, and optionally group; each patient as often as any other
@@ -118,13 +118,13 @@ _PARTS = {'train':'train', 'training':'train', 'val':'train', 'valid':'train', '
 
 def split_parts(
     patients:pd.DataFrame, # patient, and split: train, val, valid or test
-) -> pd.Series: # of 'train' and 'test'; 'train' for everyone where there is no split
+) -> pd.Series: # of 'train' and 'test'; 'train' for everyone where nobody has one
     "The part of each patient in a given split; a `LymphoError` where a word is neither, or a person is in both."
-    if 'split' not in patients: return pd.Series('train', patients.index)
-    parts = patients.split.str.strip().str.lower().map(_PARTS)
+    if 'split' not in patients or patients.split.isna().all(): return pd.Series('train', patients.index)
+    parts = patients.split.astype(object).str.strip().str.lower().map(_PARTS)
     for p, word in patients.loc[parts.isna(), ['patient', 'split']].itertuples(index=False):
         what = 'no split' if pd.isna(word) else f'the split {word!r}'
-        raise LymphoError(f'patient {p} has {what}', 'write train, val or test, or pass it over with --protocol folds')
+        raise LymphoError(f'patient {p} has {what}', 'write train, val or test, or leave the column out')
     _check_one(patients, parts, 'part of the split')
     return parts
 
@@ -152,7 +152,9 @@ def _site_outer(patients):
     "Repeat, fold and who is held out (n,), of each site in turn."
     names = site_names(patients)
     if names.nunique() < 2:
-        raise LymphoError(f'all labelled patients are of one site ({names.iloc[0]})', 'use --protocol folds')
+        one = names.iloc[0]
+        where = f'at sites of fewer than {MIN_SITE} persons' if one==SMALL_SITES else f'of one site ({one})'
+        raise LymphoError(f'all labelled patients are {where}', 'use --protocol folds')
     for k, site in enumerate(_sorted_sites(names)): yield 0, k, (names==site).to_numpy()
 
 def _given_outer(patients):
@@ -248,9 +250,10 @@ def split_notes(
 ) -> list[str]: # sentences without a full stop; empty where there is nothing to say
     "What a reader of scores should know about persons, sites and the split."
     found = []
-    if 'split' in patients and protocol in ('folds', 'site'): found.append('the column split is not used')
-    if 'split' in patients and protocol in ('given', 'train'):
-        n = patients.split.str.strip().str.lower().str.startswith('val').sum()
+    has_split = 'split' in patients and patients.split.notna().any()
+    if has_split and protocol in ('folds', 'site'): found.append('the column split is not used')
+    if has_split and protocol in ('given', 'train'):
+        n = patients.split.astype(object).str.strip().str.lower().str.startswith('val').sum()
         found += [f'{n} patients of the part val were trained on; what is tuned is tuned on inner folds']*bool(n)
     if (n := persons(patients).nunique()) < len(patients):
         found.append(f'{len(patients)} samples are of {n} persons, each of whom counts once')
