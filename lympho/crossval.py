@@ -99,7 +99,7 @@ class Run:
     @property
     def metrics(self) -> pd.DataFrame: # see lympho.metrics.evaluate
         "Scores with intervals."
-        return pd.DataFrame(self.info['metrics'])
+        return pd.DataFrame(self.info['metrics']).astype(dict.fromkeys(('mean', 'sd', 'low', 'high'), float))
 
 # %% ../nbs/36_crossval.ipynb #7ef0ed0a
 @patch

@@ -139,7 +139,8 @@ def _curves(run, baseline):
 def _results(runs, run):
     "Sections on scores and curves."
     baseline = next((r for r in runs if r.recipe.name==BASELINE), None)
-    compared = f' The last columns compare with {BASELINE} (corrected resampled t).' if baseline and run.protocol in ('folds', 'train') else ''
+    is_compared = baseline and run.protocol in ('folds', 'train')
+    compared = f' The last columns compare with {BASELINE} (corrected resampled t).' if is_compared else ''
     caption = f'Mean [95% interval]; low-count: count at most {LOW_COUNT} × 10⁹/L.{compared}'
     alt = 'Balanced accuracy of each recipe with intervals; the table above holds the numbers.'
     dots = [figure_html(plot_scores(runs), 'Balanced accuracy with 95% intervals.', alt)] if len(runs) > 2 else []
