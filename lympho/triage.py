@@ -188,7 +188,7 @@ def _calibrate_repeats(y, x, repeat, w):
     each = [calibrate(y[repeat==r], x[repeat==r], weight=w[repeat==r]) for r in np.unique(repeat)]
     return Calibration(*np.mean(each, 0).tolist())
 
-def _weights(persons, repeat):
+def _person_share(persons, repeat):
     "What each prediction counts: 1/samples of its person in the repeat."
     if persons is None: return np.ones(len(repeat))
     table = pd.DataFrame({'person':np.asarray(persons), 'repeat':repeat})
@@ -210,9 +210,10 @@ def make_triage_rule(
     y, x = np.asarray(label, int), np.asarray(logit, float)
     repeat = np.zeros(len(y)) if repeat is None else np.asarray(repeat)
     inside = np.zeros(len(y), bool) if low_count is None else np.asarray(low_count, bool)
-    n, w, target = len(np.unique(repeat)), _weights(persons, repeat), low_count_target(miss_rate, low_count_miss_rate)
+    n, target = len(np.unique(repeat)), low_count_target(miss_rate, low_count_miss_rate)
+    w = _person_share(persons, repeat)
     low, high = miss_rate_threshold(y, x, miss_rate, n, w), _high_threshold(y, x, false_positive_rate, n, w)
-    own = _weights(None if persons is None else np.asarray(persons)[inside], repeat[inside])
+    own = _person_share(None if persons is None else np.asarray(persons)[inside], repeat[inside])
     strict = low_count_threshold(y[inside], x[inside], target, n, own)
     return TriageRule(_calibrate_repeats(y, x, repeat, w), low, high, strict)
 
