@@ -6,7 +6,8 @@
 __all__ = ['Cohort', 'check_cohort', 'LymphoError', 'Run', 'crossval', 'leaderboard', 'mil_dataloaders', 'FeatureCohort',
            'FittedModel', 'fit', 'load_model', 'MILInterpretation', 'explain', 'load_learner', 'mil_learner', 'compare',
            'evaluate', 'FUSIONS', 'POOLINGS', 'make_pooling', 'ENCODERS', 'make_encoder', 'RECIPES', 'Recipe',
-           'find_recipe', 'recipe_catalogue', 'patient_page', 'default_cohort', 'synth_cohort']
+           'find_recipe', 'recipe_catalogue', 'patient_page', 'default_cohort', 'synth_cohort', 'Validation',
+           'validate']
 
 # %% ../nbs/49_all.ipynb #c4157661
 from .cohort import Cohort, check_cohort
@@ -24,10 +25,11 @@ from .encoders import ENCODERS, make_encoder
 from .recipes import RECIPES, Recipe, find_recipe, recipe_catalogue
 from .report import patient_page
 from .synthetic import default_cohort, synth_cohort
+from .validation import Validation, validate
 
 # %% ../nbs/49_all.ipynb #467e92eb
 _all_ = ['Cohort', 'check_cohort', 'LymphoError', 'Run', 'crossval', 'leaderboard', 'mil_dataloaders', 'FeatureCohort',
          'FittedModel', 'fit', 'load_model',
          'MILInterpretation', 'explain', 'load_learner', 'mil_learner', 'compare', 'evaluate', 'FUSIONS',
          'POOLINGS', 'make_pooling', 'ENCODERS', 'make_encoder', 'RECIPES', 'Recipe', 'find_recipe', 'recipe_catalogue',
-         'patient_page', 'default_cohort', 'synth_cohort']
+         'patient_page', 'default_cohort', 'synth_cohort', 'Validation', 'validate']

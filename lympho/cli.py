@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['app', 'command', 'main', 'show_table', 'check', 'synth', 'features', 'crossval', 'report', 'train', 'predict',
-           'explain', 'demo', 'bench']
+           'validate', 'explain', 'demo', 'bench']
 
 # %% ../nbs/48_cli.ipynb #d5429726
 import inspect
@@ -60,11 +60,17 @@ def command(
 def _options(debug: Annotated[bool, typer.Option('--debug', help='Show the traceback of an error.')]=False): pass
 
 # %% ../nbs/48_cli.ipynb #22bc59bf
+def _write_utf8():
+    "What is printed is UTF-8 whatever the locale; bytes of file names that it could not decode come out as they were."
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'): stream.reconfigure(encoding='utf-8', errors='surrogateescape')
+
 def main(
     args:list[str]|None=None, # the words of the command line; None: those of this process
 ): # nothing; the process exits
     "Run and exit: 0 done, 1 a problem of the input, 2 a wrong command line; errors are one line on standard error."
     args = sys.argv[1:] if args is None else list(args)
+    _write_utf8()
     if '--debug' in args: return app([a for a in args if a!='--debug'], prog_name='lympho')
     try: app(args, prog_name='lympho')
     except (LymphoError, OSError) as e: problem = str(e)
@@ -212,12 +218,34 @@ def _timed_store(cohort, recipe):
 
 # %% ../nbs/48_cli.ipynb #529d4920
 def _show(run, others, report):
-    "Print the protocol and the table of a run and others on its folds, and where its report is."
+    "Print the protocol, its notes and the table of a run and others on its folds, and where its report is."
     from lympho.crossval import leaderboard
     from lympho.report_statistics import protocol
     print(protocol(run))
+    for note in run.info.get('notes', []): print(note)
     show_table(leaderboard([*[o for o in others if o.recipe.name!=run.recipe.name], run]))
     print(f'report: {report}')
+
+# %% ../nbs/48_cli.ipynb #48a10001
+def _with_folds(recipe, folds):
+    "The recipe with so many outer and inner folds."
+    return recipe if folds is None else replace(recipe, n_folds=folds, n_inner=folds)
+
+def _run_name(recipe, folds, cohort=None, protocol=None):
+    "The name of the folder of a run: the recipe, with folds and protocol where they are not the usual ones."
+    from lympho.splits import find_protocol
+    name = recipe.name + (f'-{folds}-folds' if folds else '')
+    if protocol is None: return name
+    patients = cohort.labelled.patients
+    return name + f'-{protocol}'*(find_protocol(patients, protocol)!=find_protocol(patients))
+
+# %% ../nbs/48_cli.ipynb #48a1f002
+def _prepare(cohort, folder, recipe, default, folds, quarantine, year, layout, files, protocol=None):
+    "Recipe, cohort, and the folder of its run; a recipe that does not exist is refused before the cohort is read."
+    recipe, folder = _with_folds(_find_recipe(recipe, default, files), folds), _runs(cohort, folder)
+    data = _read(cohort, quarantine, folder/'quarantine.csv', year, layout, files)
+    recipe = recipe.on_features(data) if files else recipe
+    return recipe, data, folder/_run_name(recipe, folds, data, protocol)
 
 # %% ../nbs/48_cli.ipynb #a69e3c8e
 @command
@@ -226,6 +254,8 @@ def crossval(
     recipe:str|None=None, # name (one that does not exist lists all) or path of a JSON; left out: a simple one
     features:Path|None=None, # folder of features of others, one file a patient; left out: none
     folder:Path|None=None, # where the runs of this cohort are kept; left out: runs/ and the name of the cohort
+    folds:int|None=None, # outer and inner folds, fewer for few patients; left out: those of the recipe
+    protocol:str|None=None, # who is held out: folds, site (each in turn) or given; left out: a given split, else folds
     jobs:int=-1, # folds at a time; -1: one a core
     dask:str|None=None, # address of a dask scheduler whose workers see the same files; left out: this machine
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
@@ -236,12 +266,10 @@ def crossval(
     "Cross-validate one recipe on a cohort."
     from lympho.crossval import crossval
     from lympho.report import clinical_runs
-    recipe, folder = _find_recipe(recipe, BASELINE, features), _runs(cohort, folder)
-    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year, layout, features)
-    recipe = recipe.on_features(data) if features else recipe
-    place = folder/recipe.name
+    reading = dict(quarantine=quarantine, year=reference_year, layout=layout, files=features)
+    recipe, data, place = _prepare(cohort, folder, recipe, BASELINE, folds, **reading, protocol=protocol)
     is_shown = all((place/f).is_file() for f in ('metrics.json', 'report.html')) and not force
-    run = crossval(data, recipe, place, jobs, force, dask)
+    run = crossval(data, recipe, place, jobs, force, dask, protocol)
     others = clinical_runs(run)
     if not is_shown: run.report(place/'report.html', others=others, brief=True)
     _show(run, others, place/'report.html')
@@ -286,6 +314,7 @@ def train(
     recipe:str|None=None, # name (one that does not exist lists all) or path of a JSON; left out: the default one
     features:Path|None=None, # folder of features of others, one file a patient; left out: none
     folder:Path|None=None, # where the runs of this cohort are kept; left out: runs/ and the name of the cohort
+    folds:int|None=None, # outer and inner folds, fewer for few patients; left out: those of the recipe
     miss_rate:float=.05, # target: share of tumoral patients with the decision reactive; 0: no rule, which saves time
     low_count_miss_rate:float|None=None, # target where the count is at most 7.7; 0: none; left out: twice the miss rate
     jobs:int=-1, # folds at a time; -1: one a core
@@ -296,15 +325,14 @@ def train(
 ):
     "Fit one recipe on a whole cohort."
     from lympho.fitting import fit
-    recipe, folder = _find_recipe(recipe, DEFAULT_RECIPE, features), _runs(cohort, folder)
-    if not features: _check_place(folder/recipe.name, recipe, force)
-    data = _read(cohort, quarantine, folder/'quarantine.csv', reference_year, layout, features)
-    if features: _check_place(folder/(recipe := recipe.on_features(data)).name, recipe, force)
+    reading = dict(quarantine=quarantine, year=reference_year, layout=layout, files=features)
+    recipe, data, place = _prepare(cohort, folder, recipe, DEFAULT_RECIPE, folds, **reading)
+    _check_place(place, recipe, force)
     if note := recipe.note_on_inputs(data.labelled.patients): print(note)
-    model = fit(data, recipe, miss_rate, jobs, folder/recipe.name, low_count_miss_rate)
+    model = fit(data, recipe, miss_rate, jobs, place, low_count_miss_rate)
     if int(os.environ.get('RANK', 0)): return
-    model.save(folder/recipe.name/'fit', force)
-    print(f'{model}: {folder/recipe.name/"fit"}')
+    model.save(place/'fit', force)
+    print('\n'.join([f'{model}: {place/"fit"}', *model.info.get('notes', [])]))
 
 # %% ../nbs/48_cli.ipynb #f42e1b61
 _PAGE = b'<!doctype html>' # how every page of ours begins
@@ -401,6 +429,41 @@ def _patients_to_predict(cohort, everyone):
     if ids: return ids
     raise LymphoError(f'{cohort.name} has no {"" if everyone else "unlabelled "}patient',
                       'give a cohort with patients to predict, or --everyone')
+
+# %% ../nbs/48_cli.ipynb #48a10002
+_VALIDATION = {'metrics.csv':b'subset,metric,value,', 'predictions.csv':b'patient,label,', 'report.html':_PAGE}
+
+def _check_folder(place, cohort):
+    "Refuse a folder for a validation that lies in the cohort, or whose files are not those of a validation."
+    if place.resolve().is_relative_to(Path(cohort).resolve()):
+        raise LymphoError(f'{place} would lie in the cohort {cohort}', 'choose another folder with --out')
+    for name, begin in _VALIDATION.items(): _check_file('--out', place/name, (begin,), Path(cohort).resolve())
+
+# %% ../nbs/48_cli.ipynb #48a10012
+@command
+def validate(
+    run:Path, # folder of a fitted model, as train prints it, or the one above
+    cohort:Path, # folder of another labelled cohort; patients that the model was trained on are left out
+    features:Path|None=None, # folder of features of others, if the model reads such
+    out:Path|None=None, # folder of metrics, predictions and report; left out: in the folder of the model, by cohort
+    prevalence:float|None=None, # share of tumoral patients there; moves probabilities, not decisions
+    quarantine:bool=False, # leave out what has a problem, and write down what was left out
+    reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or as in training
+    layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
+):
+    "Evaluate a fitted model on another labelled cohort."
+    from lympho.fitting import load_model
+    from lympho.validation import validate
+    folder = run.parent if (run/'model.json').is_file() else run
+    place = out or folder/'validation'/Path(cohort).resolve().name
+    _check_folder(place, cohort)
+    model = load_model(run)
+    _check_features(model.recipe, features)
+    year = reference_year or find_layout(cohort, layout).reference_year or model.info['reference_year']
+    data = _read(cohort, quarantine, place/'quarantine.csv', year, layout, features)
+    done = validate(model, data, prevalence)
+    done.save(place)
+    print(f'{done.summary()}\nin {place}\nFor research; not a medical device.')
 
 # %% ../nbs/48_cli.ipynb #9dc25c65
 @command

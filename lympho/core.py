@@ -80,7 +80,7 @@ def digest(
     for p in parts:
         if isinstance(p, pd.DataFrame): p = p.to_csv(index=False, lineterminator='\n')
         elif isinstance(p, (dict, list)): p = json.dumps(p, sort_keys=True)
-        b = p if isinstance(p, bytes) else p.encode()
+        b = p if isinstance(p, bytes) else p.encode(errors='surrogateescape')
         h.update(len(b).to_bytes(8, 'big') + b)
     return h.hexdigest()
 
@@ -118,8 +118,8 @@ def write_text(
     path:Path|str, # of the file
     text:str, # its content
 ):
-    "Write `text` (UTF-8, line ends as they are) to `path` atomically."
-    with atomic(path) as p: p.write_bytes(text.encode())
+    "Write `text` (UTF-8, line ends as they are; undecoded bytes of file names too) to `path` atomically."
+    with atomic(path) as p: p.write_bytes(text.encode(errors='surrogateescape'))
 
 # %% ../nbs/00_core.ipynb #49faaaec
 def write_json(
@@ -149,14 +149,14 @@ def read_json(
     path:Path|str, # of the file
 ) -> dict|list: # as it was written
     "What `write_json` wrote; a `LymphoError` where the file is missing or damaged."
-    with _reading(path): return json.loads(Path(path).read_text())
+    with _reading(path): return json.loads(Path(path).read_text('utf-8'))
 
 # %% ../nbs/00_core.ipynb #c99e3060
 def read_table(
     path:Path|str, # of the CSV file
-) -> pd.DataFrame: # as it was written; the column patient is text, also where it looks like a number
+) -> pd.DataFrame: # as it was written; patient, group, site and split are text, also where they look like numbers
     "What `write_table` wrote; a `LymphoError` where the file is missing or damaged."
-    text = dict(dtype={'patient':str}, keep_default_na=False, na_values=[''])
+    text = dict(dtype=dict.fromkeys(('patient', 'group', 'site', 'split'), str), keep_default_na=False, na_values=[''])
     with _reading(path): return pd.read_csv(path, float_precision='round_trip', **text)
 
 # %% ../nbs/00_core.ipynb #e4b71eb5

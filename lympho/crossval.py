@@ -27,7 +27,7 @@ from .core import LymphoError, cache_folder, digest, environment, progress, deri
 from .core import read_json, read_table, write_json, write_table, write_text
 from .metrics import compare, evaluate, format_interval
 from .recipes import BASELINE, Recipe, find_recipe, read_recipe
-from .splits import inner_splits, make_folds, read_folds, split
+from .splits import HELD_OUT, find_protocol, inner_splits, make_folds, persons, read_folds, split, split_notes
 
 # %% ../nbs/36_crossval.ipynb #5a1d1d13
 @contextmanager
@@ -50,9 +50,15 @@ def patient_rows(
     return patients.set_index('patient', drop=False).loc[ids].reset_index(drop=True)
 
 def _fit_predict(recipe, train, test, inner, seed, store):
-    "Fit on the patients `train`; patient, label and logit (to 6 decimals) of the patients `test`."
+    "Fit on the patients `train`; patient, group, label and logit (to 6 decimals) of the patients `test`."
     with one_thread(): logit = decision_logit(recipe.fit(train, inner, seed, store), test)
-    return pd.DataFrame({'patient':test.patient, 'label':test.label.astype(int), 'logit':logit.round(6)})
+    out = test[[c for c in ('patient', 'group') if c in test]]
+    return out.assign(label=test.label.astype(int), logit=logit.round(6))
+
+def _in_order(predictions):
+    "The table of predictions with its columns in order; group, the person, where there are such."
+    columns = ('patient', 'group', 'repeat', 'fold', 'label', 'logit')
+    return predictions[[c for c in columns if c in predictions]]
 
 # %% ../nbs/36_crossval.ipynb #c80e19d0
 def predict_fold(
@@ -62,12 +68,12 @@ def predict_fold(
     repeat:int, # which repeat
     fold:int, # which outer fold
     store=None, # of Recipe.store
-) -> pd.DataFrame: # patient, repeat, fold, label, logit of the held-out patients; logits to 6 decimals
+) -> pd.DataFrame: # patient, repeat, fold, label, logit (6 decimals) of the held-out; group if there
     "Predictions of the held-out patients of a fold, by a model fitted on the other folds."
     train, test = (patient_rows(patients, ids) for ids in split(folds, repeat, fold))
     seed = derive_seed(recipe.seed, 'fit', repeat, fold)
     out = _fit_predict(recipe, train, test, inner_splits(folds, repeat, fold), seed, store)
-    return out.assign(repeat=repeat, fold=fold)[['patient', 'repeat', 'fold', 'label', 'logit']]
+    return _in_order(out.assign(repeat=repeat, fold=fold))
 
 # %% ../nbs/36_crossval.ipynb #e4f615a8
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,19 +81,25 @@ class Run:
     "A recipe's out-of-fold predictions on a cohort."
     recipe:Recipe # what was fitted
     folds:pd.DataFrame # see make_folds
-    predictions:pd.DataFrame # patient, repeat, fold, label, logit
+    predictions:pd.DataFrame # patient, repeat, fold, label, logit; group, the person, where there are such
     info:dict # cohort, folds, metrics, environment: what metrics.json holds
     cohort:Cohort|None=None # that the run was made on, where it is at hand
 
     def __repr__(self):
         c, f = self.info['cohort'], self.info['folds']
-        folds = f'{f["repeats"]} repeats of {f["folds"]} folds'
+        folds = {'site':f'{f["folds"]} sites one by one', 'given':'one given split'}.get(
+            self.protocol, f'{f["repeats"]} repeats of {f["folds"]} folds')
         return f'Run {self.recipe.name} on {c["name"]}: {c["patients"]} patients, {folds}'
+
+    @property
+    def protocol(self) -> str: # of lympho.splits.PROTOCOLS
+        "Who was held out, and when."
+        return self.info['folds'].get('protocol', 'folds')
 
     @property
     def metrics(self) -> pd.DataFrame: # see lympho.metrics.evaluate
         "Scores with intervals."
-        return pd.DataFrame(self.info['metrics'])
+        return pd.DataFrame(self.info['metrics']).astype(dict.fromkeys(('mean', 'sd', 'low', 'high'), float))
 
 # %% ../nbs/36_crossval.ipynb #7ef0ed0a
 @patch
@@ -99,7 +111,7 @@ def check_cohort(self:Run,
     if cohort is None: raise LymphoError('the run was read without its cohort', 'give the cohort of the run')
     if self.info['cohort']['digest']==cohort.labelled.digest: return cohort
     raise LymphoError(f'the run was made on another cohort than {cohort.name}',
-                      'give the cohort of the run, or run again in another folder or with --force')
+                      'give the cohort of the run, or run again in another --folder or with --force')
 
 # %% ../nbs/36_crossval.ipynb #ef8dd8df
 @patch
@@ -199,17 +211,25 @@ def _describe_cohort(cohort):
     patients = cohort.patients
     counts = dict(patients=len(patients), tumoral=int(patients.label.sum()), cells=len(cohort.cells))
     missing = {c:int(patients[c].isna().sum()) for c in ('sex', 'age', 'count')}
+    if (n := persons(patients).nunique()) < len(patients): counts['persons'] = n
     return dict(name=cohort.name, digest=cohort.digest, **counts, missing=missing)
 
 # %% ../nbs/36_crossval.ipynb #a990328b
-def _info(cohort, recipe, folds, predictions):
+def _describe_folds(recipe, folds, protocol):
+    "Digest and counts of folds; the protocol where it is another than folds."
+    n = len(folds[['repeat', 'fold']].drop_duplicates())//folds['repeat'].nunique()
+    counts = dict(repeats=folds['repeat'].nunique(), folds=n, inner=recipe.n_inner, seed=recipe.seed)
+    return dict(digest=digest(folds), **counts) | (dict(protocol=protocol) if protocol!='folds' else {})
+
+def _info(cohort, recipe, folds, predictions, protocol):
     "What `metrics.json` holds."
-    table = evaluate(predictions, cohort.patients)
-    counts = dict(repeats=recipe.n_repeats, folds=recipe.n_folds, inner=recipe.n_inner, seed=recipe.seed)
+    table = evaluate(predictions, cohort.patients[cohort.patients.patient.isin(predictions.patient)])
+    notes = split_notes(cohort.patients, protocol)
     return dict(
-        cohort=_describe_cohort(cohort), folds=dict(digest=digest(folds), **counts),
+        cohort=_describe_cohort(cohort), folds=_describe_folds(recipe, folds, protocol),
         recipe=recipe.digest, predictions=digest(predictions), **_made_with(recipe), environment=environment(),
-        metrics=table.astype(object).where(table.notna(), None).to_dict('records'))
+        metrics=table.astype(object).where(table.notna(), None).to_dict('records'),
+        **(dict(notes=notes) if notes else {}))
 
 # %% ../nbs/36_crossval.ipynb #ca231f29
 def _clear(folder):
@@ -238,7 +258,9 @@ def _resume(folder, recipe, cohort, folds):
     if finished:
         run = Run.load(folder, cohort)
         _check_made_with(run.info, _made_with(recipe), folder)
-        return run
+        if digest(folds)==run.info['folds']['digest']: return run
+        raise LymphoError(f'{folder} holds a run on other folds (protocol {run.protocol})',
+                          'choose another --folder, or overwrite it with --force')
     _check_checkpoints(folder, _made_with(recipe))
     write_table(folder/'folds.csv', folds)
     write_text(folder/'recipe.json', recipe.to_json())
@@ -290,7 +312,7 @@ def run_folds(
     "Run `predict` on every outer fold that is not done yet."
     if not n_jobs: raise LymphoError('0 folds at a time', 'give a number above 0, or -1 for one a core')
     store = recipe.store(cohort)
-    table, todo = recipe.table(cohort, store), [(r, k) for r in range(recipe.n_repeats) for k in range(recipe.n_folds)]
+    table, todo = recipe.table(cohort, store), folds[['repeat', 'fold']].drop_duplicates().to_numpy().tolist()
     def path(r, k): return checkpoints and checkpoints/f'{r}-{k}.csv'
     jobs = (delayed(_checkpoint)(path(r, k), predict, recipe, table, folds, r, k, store) for r, k in todo)
     return pd.concat(progress(_fan_out(jobs, n_jobs, dask), recipe.name, len(todo)), ignore_index=True)
@@ -303,12 +325,14 @@ def crossval(
     n_jobs:int=1, # folds run at a time; -1: one a core
     force:bool=False, # overwrite the run in folder
     dask:str|None=None, # address of a dask scheduler whose workers see the same files; None: this machine
+    protocol:str|None=None, # who is held out, see find_protocol; None: the test part of a given split, else folds
 ) -> Run: # finished, and saved if a folder is given
     "Cross-validate `recipe` on `cohort`; a `LymphoError` where folds cannot be made or `folder` holds something else."
     recipe, labelled = find_recipe(recipe), cohort.labelled
     recipe.check()
     recipe.check_cohort(cohort)
-    folds = make_folds(labelled.patients, recipe.n_repeats, recipe.n_folds, recipe.n_inner, recipe.seed)
+    counts, protocol = (recipe.n_repeats, recipe.n_folds, recipe.n_inner), find_protocol(labelled.patients, protocol)
+    folds = make_folds(labelled.patients, *counts, recipe.seed, protocol)
     folder, checkpoints = folder and Path(folder).absolute(), None
     if folder:
         if force: _clear(folder)
@@ -316,7 +340,7 @@ def crossval(
         checkpoints = folder/f'checkpoints-{digest(run_key(cohort, recipe), folds)}'
         write_json(checkpoints/'made-with.json', _made_with(recipe))
     predictions = run_folds(predict_fold, cohort, recipe, folds, checkpoints, n_jobs, dask)
-    run = Run(recipe, folds, predictions, _info(labelled, recipe, folds, predictions), cohort)
+    run = Run(recipe, folds, predictions, _info(labelled, recipe, folds, predictions, protocol), cohort)
     if folder: _save(run, folder)
     return run
 
@@ -360,8 +384,7 @@ def predict_inner(
         train, test = (patient_rows(patients, i) for i in ids)
         seed = derive_seed(recipe.seed, 'inner', repeat, fold, j)
         tables.append(_fit_predict(recipe, train, test, _halves(recipe, train, seed), seed, store))
-    out = pd.concat(tables, ignore_index=True).assign(repeat=repeat, fold=fold)
-    return out[['patient', 'repeat', 'fold', 'label', 'logit']]
+    return _in_order(pd.concat(tables, ignore_index=True).assign(repeat=repeat, fold=fold))
 
 # %% ../nbs/36_crossval.ipynb #be5d1d6b
 @patch
@@ -385,7 +408,7 @@ def inner_predictions(self:Run,
 # %% ../nbs/36_crossval.ipynb #55834011
 def _check_complete(inner, run, file):
     "The inner predictions, unless some are missing."
-    n = run.predictions.groupby('repeat').size().mul(run.recipe.n_folds - 1)
+    n = run.folds[run.folds.inner!=HELD_OUT].groupby('repeat').size()
     if inner.groupby('repeat').logit.count().equals(n.rename('logit')): return inner
     raise LymphoError(f'{file} is damaged', 'remove it; it will be made again')
 
@@ -400,8 +423,8 @@ def _score_row(run):
     return {k:format_interval(*m.loc[v, ['mean', 'low', 'high']]) for k, v in _COLUMNS.items() if v in m.index}
 
 def _difference(run, baseline):
-    "The difference in balanced accuracy to the baseline and its p, as text."
-    if baseline is None or run is baseline: return {}
+    "The difference in balanced accuracy to the baseline and its p, as text; none where the folds were not drawn."
+    if baseline is None or run is baseline or run.protocol not in ('folds', 'train'): return {}
     c = compare(run.predictions, baseline.predictions)
     return {'BA - baseline':f'{c.difference:+.3f}', 'p':'<.01' if c.p<.01 else f'{c.p:.2f}'}
 

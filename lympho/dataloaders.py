@@ -30,6 +30,7 @@ from .encoders import STAGES, CellEncoder, feature_store, image_store
 from .features import FeatureCohort
 from .images import Augment, Store
 from .quality import keep_usable
+from .splits import check_persons, persons
 
 # %% ../nbs/30_dataloaders.ipynb #02cc3bdc
 from fastai.data.core import DataLoaders, Datasets, TfmdDL, Transform, dispatch, test_set
@@ -348,15 +349,19 @@ class CellSource:
 
 # %% ../nbs/30_dataloaders.ipynb #5b280032
 def _validation(cohort, valid, seed):
-    "Identifiers of the training and of the validation part."
+    "Identifiers of the training and of the validation part; the samples of a person are in one of them."
     labelled = cohort.labelled.patients
     if not isinstance(valid, (int, float)): return [p for p in labelled.patient if p not in set(valid)], list(valid)
     if not valid: return labelled.patient.tolist(), []
-    try: res = train_test_split(labelled.patient.tolist(), test_size=valid, stratify=labelled.label.to_numpy(int),
-                                random_state=derive_seed(seed, 'validation'))
+    check_persons(labelled)
+    of = persons(labelled)
+    who = labelled[~of.duplicated()]
+    try: parts = train_test_split(of[who.index].tolist(), test_size=valid, stratify=who.label.to_numpy(int),
+                                  random_state=derive_seed(seed, 'validation'))
     except ValueError as e: raise LymphoError(f'valid={valid} of {len(labelled)} labelled patients ({e})',
                                               'give another share, or identifiers') from None
-    return res
+    at = {w:ids.tolist() for w, ids in labelled.patient.groupby(of)}
+    return tuple([p for w in part for p in at[w]] for part in parts)
 
 def _known_attributes(patients, attributes):
     "`attributes`, or those of the usual ones that some of `patients` have."

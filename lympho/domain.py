@@ -17,6 +17,7 @@ from sklearn.model_selection import KFold
 from .core import LymphoError
 from .pooled import bag_table
 from .quality import QUALITY
+from .splits import persons
 
 # %% ../nbs/42_domain.ipynb #817c91e9
 @dataclass(frozen=True, eq=False)
@@ -57,13 +58,17 @@ MIN_PATIENTS = 10 # of training, for a detector
 
 def fit_detector(
     x:np.ndarray, # (n, d) training points
+    persons=None, # (n,) whose they are; None: each of another person
 ) -> Detector: # with held-out scores
-    "The detector of training points, each scored by one of four fifths without it; a `LymphoError` below ten points."
+    """The detector of training points, each scored by one of four fifths of the persons without its own; a
+    `LymphoError` below ten persons."""
     x, held = np.asarray(x, float), np.zeros(len(x))
-    if len(x) < MIN_PATIENTS:
-        raise LymphoError(f'{len(x)} patients to learn from what a bag looks like', f'give at least {MIN_PATIENTS}')
-    for train, test in KFold(5, shuffle=True, random_state=0).split(x):
-        held[test] = _fit_detector(x[train]).score(x[test])
+    of = np.arange(len(x)) if persons is None else pd.factorize(np.asarray(persons))[0]
+    if (n := len(np.unique(of))) < MIN_PATIENTS:
+        raise LymphoError(f'{n} patients to learn from what a bag looks like', f'give at least {MIN_PATIENTS}')
+    for _, test in KFold(5, shuffle=True, random_state=0).split(np.unique(of)):
+        is_test = np.isin(of, test)
+        held[is_test] = _fit_detector(x[~is_test]).score(x[is_test])
     return Detector(**vars(_fit_detector(x)) | {'held':held})
 
 # %% ../nbs/42_domain.ipynb #c85b9c7b
@@ -142,7 +147,7 @@ def fit_domain(
     points = {k:_points(s, patients.patient) for k, s in {'quality':quality, 'features':features}.items() if s}
     ranges = {k:_attribute_range(patients[k], k=='count') for k in attributes}
     arrays = _image_arrays(quality, patients.patient, points['quality'][:, :len(QUALITY)]) if quality else {}
-    detectors = {k:fit_detector(x) for k, x in points.items()}
+    detectors = {k:fit_detector(x, persons(patients)) for k, x in points.items()}
     domain = Domain(arrays, detectors, {k:v for k, v in ranges.items() if v}, [list(s) for s in sizes])
     if features is None or quality is not None: return domain
     return replace(domain, min_cells=min(domain.min_cells, *(len(features[p]) for p in patients.patient)))

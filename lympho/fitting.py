@@ -26,7 +26,7 @@ from .crossval import Run, crossval, one_thread, patient_rows, run_key
 from .domain import MIN_PATIENTS, Domain, fit_domain
 from .pooled import add_image_features, bag_table
 from .recipes import DEFAULT_RECIPE, Recipe, find_recipe, read_recipe
-from .splits import inner_splits, make_folds, split
+from .splits import inner_splits, make_folds, persons, split, split_notes, split_parts
 from .triage import TriageRule, fit_triage_rule, low_count_target, misses_in_words, subgroup_misses, triage
 from .triage import triage_subgroups
 
@@ -79,7 +79,7 @@ def _quality(cohort, recipe, store):
 
 def _domain(used, cohort, recipe, store):
     "The domain of a model that was fitted on the patients `used` of a cohort; None where they are too few."
-    if len(used) < MIN_PATIENTS: return None
+    if persons(used.patients).nunique() < MIN_PATIENTS: return None
     attributes = tuple(a for a in recipe.inputs if a!='sex')
     has_sizes = 'width' in used.cells and not recipe.reads_files
     sizes = used.cells[['width', 'height']].drop_duplicates().to_numpy().tolist() if has_sizes else []
@@ -96,10 +96,25 @@ def _fit_on(cohort, recipe, train, inner, seed):
     return FittedModel(recipe, estimator, _training(used, recipe, store), domain=_domain(used, cohort, recipe, store))
 
 # %% ../nbs/43_fitting.ipynb #e95b5f7d
+def _protocol(patients): return 'train' if (split_parts(patients)=='test').any() else 'folds'
+
+def _training_folds(patients, recipe):
+    "The patients of the training part, and the folds of them to search the grid on."
+    patients = patients[split_parts(patients)=='train']
+    if patients.empty:
+        raise LymphoError('all labelled patients are in the test part of the split, there are none to train on',
+                          'evaluate a fitted model on them with `lympho validate`')
+    folds = make_folds(patients, 1, recipe.n_inner, 2, recipe.seed)
+    return patients.patient.tolist(), [split(folds, 0, k) for k in range(recipe.n_inner)]
+
 def _calibration_run(cohort, recipe, n_jobs, folder):
     "Cross-validation of `recipe`, of networks one repeat, kept in `folder` as calibration-KEY."
     if recipe.family=='mil': recipe = replace(recipe, n_repeats=1)
-    return crossval(cohort, recipe, folder and Path(folder)/f'calibration-{run_key(cohort, recipe)}', n_jobs)
+    patients = cohort.labelled.patients
+    try: make_folds(patients, 1, recipe.n_folds, recipe.n_inner, recipe.seed, _protocol(patients))
+    except LymphoError as e: raise LymphoError(e.problem, f'{e.remedy}, or fit without a rule: --miss-rate 0') from None
+    folder = folder and Path(folder)/f'calibration-{run_key(cohort, recipe)}'
+    return crossval(cohort, recipe, folder, n_jobs, protocol=_protocol(patients))
 
 # %% ../nbs/43_fitting.ipynb #80b82e5a
 def _miss_rates(run, miss_rate, low_count_miss_rate, subgroups):
@@ -144,17 +159,17 @@ def fit(
     folder:Path|str|None=None, # where the calibration run is kept, so that a stopped fit resumes; None: nowhere
     low_count_miss_rate:float|None=None, # target within the low-count subset; 0: none; None: twice the miss rate
 ) -> FittedModel: # ready to predict
-    """Fit a recipe on all labelled patients, and calibrate it on predictions for held-out ones.
-    A `LymphoError` where a class is missing or something in the recipe does not exist."""
+    """Fit a recipe on all labelled patients, of a given split on its training part, and calibrate it on predictions for
+    held-out ones. A `LymphoError` where a class is missing or something in the recipe does not exist."""
     recipe, reason = find_recipe(recipe), _why_uncalibrated(miss_rate)
     low_count_target(miss_rate, low_count_miss_rate)
     recipe.check()
     recipe.check_cohort(cohort)
-    run = None if reason else _calibration_run(cohort, recipe, n_jobs, folder)
     patients = cohort.labelled.patients
-    folds = make_folds(patients, 1, recipe.n_inner, 2, recipe.seed)
-    inner = [split(folds, 0, k) for k in range(recipe.n_inner)]
-    model = _fit_on(cohort, recipe, patients.patient.tolist(), inner, derive_seed(recipe.seed, 'fit'))
+    train, inner = _training_folds(patients, recipe)
+    run = None if reason else _calibration_run(cohort, recipe, n_jobs, folder)
+    model = _fit_on(cohort, recipe, train, inner, derive_seed(recipe.seed, 'fit'))
+    if notes := split_notes(patients, _protocol(patients)): model = replace(model, info=model.info | {'notes':notes})
     if run: return _with_rule(_with_subgroups(model, cohort), run, miss_rate, low_count_miss_rate)
     return replace(model, info=model.info | {'miss_rate':miss_rate, 'no_rule':reason})
 

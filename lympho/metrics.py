@@ -18,6 +18,7 @@ from sklearn.metrics import brier_score_loss, f1_score, recall_score, roc_auc_sc
 
 from .cohort import LOW_COUNT
 from .core import LymphoError, rng
+from .splits import check_persons, person_weights, persons
 
 # %% ../nbs/10_metrics.ipynb #6bd8fdc2
 def _numeric(values):
@@ -56,7 +57,7 @@ def scores(
 
 # %% ../nbs/10_metrics.ipynb #a657fc22
 def _check_predictions(predictions):
-    "Raise a `LymphoError` unless every patient is predicted once a repeat, with one label."
+    "Raise a `LymphoError` unless every patient is predicted once a repeat, and has, as its person has, one label."
     columns = ['patient', 'repeat', 'fold', 'label', 'logit']
     if lacking := ', '.join(c for c in columns if c not in predictions):
         raise LymphoError(f"predictions: no column {lacking}", f"the table needs {', '.join(columns)}")
@@ -71,6 +72,7 @@ def _check_predictions(predictions):
     labels = predictions.groupby('patient').label.nunique()
     for patient in labels.index[labels > 1]:
         raise LymphoError(f"predictions: patient {patient} has more than one label", "correct the table")
+    check_persons(predictions.drop_duplicates('patient'))
 
 # %% ../nbs/10_metrics.ipynb #7a957729
 def _by_patient(predictions):
@@ -78,6 +80,11 @@ def _by_patient(predictions):
     _check_predictions(predictions)
     logits = predictions.pivot(index='patient', columns='repeat', values='logit')
     return predictions.groupby('patient').label.min(), logits
+
+def _person_numbers(predictions, ids):
+    "The person of each of the patients `ids`, numbered (n,)."
+    one = predictions.drop_duplicates('patient').set_index('patient', drop=False).loc[ids]
+    return pd.factorize(persons(one))[0]
 
 # %% ../nbs/10_metrics.ipynb #80b7e54e
 def bootstrap_weights(
@@ -117,6 +124,16 @@ def weighted_scores(
             'f1':          2*tp/(2*tp + fp + fn),
             'brier':       w @ (expit(logit) - label)**2/w.sum(1)})
 
+# %% ../nbs/10_metrics.ipynb #10a10002
+def _sample_weights(of, weight):
+    "Weights of persons (k, persons) as weights of their samples (k, n); `of` is the number of the person (n,)."
+    return np.asarray(weight)[:, of]/np.bincount(of)[of]
+
+def _weighted(label, logit, weight, threshold):
+    "`scores`, by weights (n,) where these are not all 1."
+    if np.all(weight == 1): return scores(label, logit, threshold)
+    return weighted_scores(label, logit, weight[None], threshold).iloc[0]
+
 # %% ../nbs/10_metrics.ipynb #c2d7338f
 def _bca(estimate, resampled, left_out, label):
     "95% interval of a score: its value, of the resamples (B,), with each patient left out (n,); the classes (n,)."
@@ -129,12 +146,14 @@ def _bca(estimate, resampled, left_out, label):
     return np.quantile(resampled, ends) if np.isfinite(ends).all() else np.full(2, np.nan)
 
 # %% ../nbs/10_metrics.ipynb #aa9cf051
-def _resample(label, logits, threshold, resamples, seed):
-    "Scores over all repeats: of every patient once (6,), with each left out (n, 6), of the resamples (resamples, 6)."
-    n = len(label)
-    weight = np.vstack([np.ones(n), 1 - np.eye(n), bootstrap_weights(label, resamples, seed)])
+def _resample(label, logits, of, threshold, resamples, seed):
+    """Scores over all repeats: of every person once (6,), with each left out (m, 6), of the resamples (resamples, 6);
+    and the classes of the persons (m,). `of` is the number of the person of each sample (n,)."""
+    y = np.asarray(label)[np.unique(of, return_index=True)[1]]
+    m = len(y)
+    weight = _sample_weights(of, np.vstack([np.ones(m), 1 - np.eye(m), bootstrap_weights(y, resamples, seed)]))
     mean = sum(weighted_scores(label, o, weight, threshold) for o in logits).to_numpy()/len(logits)
-    return mean[0], mean[1:n + 1], mean[n + 1:]
+    return mean[0], mean[1:m + 1], mean[m + 1:], y
 
 # %% ../nbs/10_metrics.ipynb #255f3537
 def is_low_count(
@@ -164,31 +183,34 @@ def _subsets(label, patients):
     return everybody | {'low-count':is_low_count(_matching_patients(label, patients)).to_numpy()}
 
 # %% ../nbs/10_metrics.ipynb #945694d6
-def _evaluate(label, logits, threshold, resamples, seed):
-    "One row a metric, from labels (n,) and logits (repeats, n)."
-    each = pd.DataFrame([scores(label, logit, threshold) for logit in logits])
-    score, left_out, resampled = _resample(label, logits, threshold, resamples, seed)
-    low, high = np.transpose([_bca(*o, label) for o in zip(score, resampled.T, left_out.T)])
+def _evaluate(label, logits, of, threshold, resamples, seed):
+    "One row a metric, from labels (n,), logits (repeats, n) and numbers of persons (n,)."
+    weight = 1/np.bincount(of)[of]
+    each = pd.DataFrame([_weighted(label, logit, weight, threshold) for logit in logits]).reset_index(drop=True)
+    score, left_out, resampled, y = _resample(label, logits, of, threshold, resamples, seed)
+    low, high = np.transpose([_bca(*o, y) for o in zip(score, resampled.T, left_out.T)])
     mean, sd = each.mean(skipna=False), each.std(skipna=False)
-    return pd.DataFrame({'metric':each.columns, 'mean':mean, 'sd':sd, 'low':low, 'high':high,
-                         'patients':len(label), 'tumoral':int(sum(label))})
+    table = pd.DataFrame({'metric':each.columns, 'mean':mean, 'sd':sd, 'low':low, 'high':high,
+                          'patients':len(label), 'tumoral':int(sum(label))})
+    return table if len(y)==len(label) else table.assign(persons=len(y))
 
 # %% ../nbs/10_metrics.ipynb #41ac25f6
 def evaluate(
-    predictions:pd.DataFrame, # patient, repeat, fold, label, logit: every patient once a repeat
+    predictions:pd.DataFrame, # patient, repeat, fold, label, logit: every patient once a repeat; optionally group
     patients:pd.DataFrame=None, # patient, label, count: adds the low-count subset
     threshold:float=0., # as for scores, a logit
-    resamples:int=2000, # bootstrap samples of patients for the interval
+    resamples:int=2000, # bootstrap samples of persons for the interval
     seed:int=0, # of the resampling
-) -> pd.DataFrame: # subset, metric, mean and sd over repeats, low and high (95%), patients, tumoral
-    """Scores of repeated out-of-fold predictions, with BCa intervals (Efron, JASA 82, 1987) over bootstrapped patients.
-    Raises `LymphoError` naming the patient who is predicted never or twice in a repeat, or whom `patients` does not
-    have with that label. A subset without patients has no rows; with one repeat there is no SD."""
+) -> pd.DataFrame: # subset, metric, mean and sd over repeats, low and high (95%), patients, tumoral; persons if fewer
+    """Scores of repeated out-of-fold predictions, with BCa intervals (Efron, JASA 82, 1987) over bootstrapped persons,
+    each of whom counts once. Raises `LymphoError` naming the patient who is predicted never or twice in a repeat, or
+    whom `patients` does not have with that label. A subset without patients has no rows; one repeat gives no SD."""
     label, logit = _by_patient(predictions)
     tables = []
     for name, keep in _subsets(label, patients).items():
         if not keep.any(): continue
-        table = _evaluate(label[keep].to_numpy(int), logit[keep].to_numpy().T, threshold, resamples, seed)
+        of, few = _person_numbers(predictions, label.index[keep]), logit[keep].to_numpy().T
+        table = _evaluate(label[keep].to_numpy(int), few, of, threshold, resamples, seed)
         table.insert(0, 'subset', name)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
@@ -237,8 +259,9 @@ def corrected_ttest(
 # %% ../nbs/10_metrics.ipynb #9368d2f1
 def _by_fold(predictions, metric, threshold):
     "The metric of each outer fold; a `LymphoError` where a fold does not have it."
-    folds = predictions.groupby(['repeat', 'fold'])[['label', 'logit']]
-    each = folds.apply(lambda d: scores(d.label, d.logit, threshold))
+    columns = [c for c in ('patient', 'group', 'label', 'logit') if c in predictions]
+    folds = predictions.groupby(['repeat', 'fold'])[columns]
+    each = folds.apply(lambda d: _weighted(d.label, d.logit, person_weights(d), threshold))
     if metric not in each: raise LymphoError(f"no metric {metric!r}", f"choose from {', '.join(each)}")
     for repeat, fold in each.index[each[metric].isna()]:
         problem = f"fold {fold} of repeat {repeat} has no {metric}: a class is missing"
@@ -261,7 +284,7 @@ def compare(
         problem = "the two predictions come from different folds, patients or labels"
         raise LymphoError(problem, "cross-validate both on one table of folds")
     a, b = (_by_fold(p.reset_index(), metric, threshold) for p in (one, other))
-    k, n = len(a)/pred_a['repeat'].nunique(), pred_a.patient.nunique()
+    k, n = len(a)/pred_a['repeat'].nunique(), persons(pred_a).nunique()
     return pd.concat([pd.Series({'a':a.mean(), 'b':b.mean()}), corrected_ttest(a - b, n_train=n - n/k, n_test=n/k)])
 
 # %% ../nbs/10_metrics.ipynb #1e2f1d5c
@@ -288,10 +311,11 @@ def _band(predictions, curve, grid, resamples, seed):
     "Mean over repeats, low and high of a curve over `grid`."
     label, logit = _by_patient(predictions)
     if label.nunique() < 2: raise LymphoError("all patients are of one class", "a curve needs both classes")
-    label, logits = label.to_numpy(int), logit.to_numpy().T
-    def mean_curve(weight): return sum(curve(label, o, weight, grid) for o in logits)/len(logits)
-    low, high = np.quantile(mean_curve(bootstrap_weights(label, resamples, seed)), [.025, .975], axis=0)
-    return mean_curve(np.ones((1, len(label))))[0], low, high
+    of, label, logits = _person_numbers(predictions, label.index), label.to_numpy(int), logit.to_numpy().T
+    y = label[np.unique(of, return_index=True)[1]]
+    def mean_curve(weight): return sum(curve(label, o, _sample_weights(of, weight), grid) for o in logits)/len(logits)
+    low, high = np.quantile(mean_curve(bootstrap_weights(y, resamples, seed)), [.025, .975], axis=0)
+    return mean_curve(np.ones((1, len(y))))[0], low, high
 
 # %% ../nbs/10_metrics.ipynb #c8663e73
 def roc_band(

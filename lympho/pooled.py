@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import ParameterGrid, StratifiedKFold
+from sklearn.model_selection import ParameterGrid
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -30,6 +30,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .clinical import BalancedXGB, decision_logit, input_columns
 from .core import LymphoError, Registry
+from .splits import persons, stratify
 
 # %% ../nbs/24_pooled.ipynb #78b8d09e
 _PREFIX = 'image_'
@@ -231,11 +232,12 @@ def _check_folds(y, n_folds):
 
 # %% ../nbs/24_pooled.ipynb #3862f2cc
 def _out_of_fold_logits(models, X, y, n_folds, seed):
-    "Logits of each patient by each of `models`, fitted on the folds without the patient, shape (models, patients)."
+    "Logits of each patient by each of `models`, fitted on the folds without its person, shape (models, patients)."
     _check_folds(y, n_folds)
     before, after = _shared_steps(models)
     out = np.empty((len(models), len(y)))
-    for train, test in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(X, y):
+    fold = stratify(y, persons(X), n_folds, seed)
+    for train, test in ((np.flatnonzero(fold!=k), np.flatnonzero(fold==k)) for k in range(n_folds)):
         first = clone(before)
         rows, held_out = first.fit_transform(X.iloc[train]), first.transform(X.iloc[test])
         out[:, test] = [decision_logit(clone(m).fit(rows, y[train]), held_out) for m in after]

@@ -541,7 +541,7 @@ def read_recipe(
     path:Path|str, # of a JSON file
 ) -> Recipe: # as it was written
     "The recipe in a file; a `LymphoError` names the file where it is missing or holds none."
-    try: return Recipe.from_json(Path(path).read_text())
+    try: return Recipe.from_json(Path(path).read_text('utf-8'))
     except LymphoError as e: raise LymphoError(f'{path}: {e.problem}', e.remedy) from None
     except (OSError, UnicodeDecodeError) as e:
         raise LymphoError(f'{path} cannot be read ({type(e).__name__})', 'restore it, or make it again') from None

@@ -399,9 +399,14 @@ def truth(
     raise LymphoError(f'{file} is missing: which cells are tumoral is known of synthetic cohorts only')
 
 # %% ../nbs/02_synthetic.ipynb #55fde27a
+def _data_folder(path):
+    "The folder that LYMPHO_DATA names: a relative one is relative to the repository, not to the current folder."
+    root = Path(importlib.util.find_spec('lympho').origin).parents[1]
+    return (root if (root/'settings.ini').is_file() else Path())/Path(path).expanduser()
+
 def default_cohort() -> Cohort: # named 'synthetic' where it is
     "The cohort that `LYMPHO_DATA` names, or the synthetic one of the cache, rendered if it is not there."
-    if path := os.environ.get('LYMPHO_DATA'): return Cohort.from_folder(path)
+    if path := os.environ.get('LYMPHO_DATA'): return Cohort.from_folder(_data_folder(path))
     renderer = Path(importlib.util.find_spec('lympho.synthetic').origin).read_bytes()
     path = cache_folder()/f'synthetic-{digest(renderer, environment()["numpy"])}'
     path.parent.mkdir(parents=True, exist_ok=True)

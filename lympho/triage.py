@@ -22,6 +22,7 @@ from .cohort import LOW_COUNT
 from .core import BLUE, GREY, ORANGE, LymphoError, plot_style
 from .crossval import Run
 from .metrics import is_low_count
+from .splits import person_weights, persons
 
 # %% ../nbs/41_triage.ipynb #0e4e9393
 class Threshold(NamedTuple):
@@ -49,22 +50,30 @@ def _check_target(target, n):
                           f'give at least {least}, or allow a higher rate')
 
 # %% ../nbs/41_triage.ipynb #119ccf33
-def _largest_threshold(s, target, repeats):
-    "The largest threshold that keeps the target on the tumoral logits `s`, `repeats` of each patient."
-    n = len(s)//repeats
-    k = int(np.floor(repeats*(target*(n + 1) - 1) + 1e-9))
-    return Threshold(float(np.sort(s)[k]), k/repeats, n, target)
+def _largest_threshold(s, target, repeats, w):
+    "The largest threshold that keeps the target on the tumoral logits `s` that count `w` each, `repeats` of a patient."
+    order = np.argsort(s, kind='stable')
+    below = np.append(0, np.cumsum(w[order]))/repeats # of each logit, and of all
+    n = round(float(below[-1]))
+    k = int(np.searchsorted(below[1:], target*(n + 1) - 1 + 1e-9, 'right'))
+    return Threshold(float(s[order[k]]), float(below[k]), n, target)
+
+def _tumoral(label, logit, weight):
+    "The logits of the tumoral patients, and what each counts."
+    y = np.asarray(label, int)==1
+    return np.asarray(logit, float)[y], (np.ones(len(y)) if weight is None else np.asarray(weight, float))[y]
 
 def miss_rate_threshold(
     label, # (n,) 0 or 1, of calibration
     logit, # (n,) predictions for held-out patients
     target:float=.1, # miss rate to keep, on average over calibration sets
     repeats:int=1, # predictions of each patient among them, by as many models
+    weight=None, # (n,) what each counts, see person_weights; None: 1
 ) -> Threshold: # largest threshold that keeps it
-    "Conformal risk control of the miss rate; a `LymphoError` where tumoral patients are too few for the target."
-    s = np.asarray(logit, float)[np.asarray(label, int)==1]
-    _check_target(target, len(s)//repeats)
-    return _largest_threshold(s, target, repeats)
+    "Conformal risk control of the miss rate; a `LymphoError` where tumoral persons are too few for the target."
+    s, w = _tumoral(label, logit, weight)
+    _check_target(target, round(w.sum()/repeats))
+    return _largest_threshold(s, target, repeats, w)
 
 # %% ../nbs/41_triage.ipynb #ea336551
 def percent(
@@ -89,11 +98,14 @@ def operating_point(
     label, # (n,) 0 or 1
     logit, # (n,)
     sensitivity:float=.95, # wanted on these patients
+    weight=None, # (n,) what each counts, see person_weights; None: 1
 ) -> float: # largest logit at and above which that share of the tumoral patients lies
     "Threshold for a wanted sensitivity; a `LymphoError` where there is no tumoral patient."
-    s = np.sort(np.asarray(logit, float)[np.asarray(label, int)==1])
+    s, w = _tumoral(label, logit, weight)
     if not len(s): raise LymphoError('no tumoral patient', 'give some')
-    return float(s[int(np.floor((1 - sensitivity)*len(s) + 1e-9))])
+    order = np.argsort(s, kind='stable')
+    k = np.searchsorted(np.cumsum(w[order]), (1 - sensitivity)*w.sum() + 1e-9, 'right')
+    return float(s[order[min(k, len(s) - 1)]])
 
 # %% ../nbs/41_triage.ipynb #79a3e019
 def miss_bound(
@@ -130,11 +142,12 @@ def low_count_threshold(
     logit, # (n,) predictions for held-out patients
     target:float, # miss rate to keep; 0: none
     repeats:int=1, # predictions of each patient among them
+    weight=None, # (n,) what each counts, see person_weights; None: 1
 ) -> Threshold|None: # of the target, or the smallest it can keep; None: above 20%, or none wanted
     "The threshold within the low-count subset."
-    s = np.asarray(logit, float)[np.asarray(label, int)==1]
-    n = len(s)//repeats
-    return _largest_threshold(s, max(target, 1/(n + 1)), repeats) if target and n >= 4 else None
+    s, w = _tumoral(label, logit, weight)
+    n = round(w.sum()/repeats)
+    return _largest_threshold(s, max(target, 1/(n + 1)), repeats, w) if target and n >= 4 else None
 
 # %% ../nbs/41_triage.ipynb #1f73c8f4
 class TriageRule(NamedTuple):
@@ -164,16 +177,22 @@ class TriageRule(NamedTuple):
         return pd.DataFrame({'probability':probability, 'decision':triage_decision(x, low, self.high), 'low':low})
 
 # %% ../nbs/41_triage.ipynb #a55d29a6
-def _high_threshold(y, x, rate, repeats):
+def _high_threshold(y, x, rate, repeats, w):
     "See make_triage_rule: where reactive patients are too few for the target, it holds on these only."
-    enough = (y==0).sum()/repeats >= max(20, 1/rate - 1 - 1e-9)
-    if not enough: return -operating_point(1 - y, -x, 1 - rate)
-    return -miss_rate_threshold(1 - y, -x, rate, repeats).threshold
+    enough = round(w[y==0].sum()/repeats) >= max(20, 1/rate - 1 - 1e-9)
+    if not enough: return -operating_point(1 - y, -x, 1 - rate, w)
+    return -miss_rate_threshold(1 - y, -x, rate, repeats, w).threshold
 
-def _calibrate_repeats(y, x, repeat):
+def _calibrate_repeats(y, x, repeat, w):
     "The mean of the calibrations of each repeat."
-    each = [calibrate(y[repeat==r], x[repeat==r]) for r in np.unique(repeat)]
+    each = [calibrate(y[repeat==r], x[repeat==r], weight=w[repeat==r]) for r in np.unique(repeat)]
     return Calibration(*np.mean(each, 0).tolist())
+
+def _person_share(persons, repeat):
+    "What each prediction counts: 1/samples of its person in the repeat."
+    if persons is None: return np.ones(len(repeat))
+    table = pd.DataFrame({'person':np.asarray(persons), 'repeat':repeat})
+    return 1/table.groupby(['person', 'repeat']).person.transform('size').to_numpy(float)
 
 # %% ../nbs/41_triage.ipynb #9f311eff
 def make_triage_rule(
@@ -184,6 +203,7 @@ def make_triage_rule(
     low_count=None, # (n,) of bool: who belongs to the low-count subset; None: no target of its own
     low_count_miss_rate:float|None=None, # target within it; 0: none; None: twice the miss rate
     repeat=None, # (n,) repeat of each prediction, every patient once in each; None: there is one
+    persons=None, # (n,) the person of each prediction, who counts once; None: the patient
 ) -> TriageRule: # for further logits of the same recipe
     """Calibrate, and place the thresholds; a `LymphoError` where tumoral patients are too few for the miss rate.
     With fewer than 20 reactive patients, or than 1/rate - 1, the false-positive rate holds on these only."""
@@ -191,9 +211,11 @@ def make_triage_rule(
     repeat = np.zeros(len(y)) if repeat is None else np.asarray(repeat)
     inside = np.zeros(len(y), bool) if low_count is None else np.asarray(low_count, bool)
     n, target = len(np.unique(repeat)), low_count_target(miss_rate, low_count_miss_rate)
-    low, high = miss_rate_threshold(y, x, miss_rate, n), _high_threshold(y, x, false_positive_rate, n)
-    strict = low_count_threshold(y[inside], x[inside], target, n)
-    return TriageRule(_calibrate_repeats(y, x, repeat), low, high, strict)
+    w = _person_share(persons, repeat)
+    low, high = miss_rate_threshold(y, x, miss_rate, n, w), _high_threshold(y, x, false_positive_rate, n, w)
+    own = _person_share(None if persons is None else np.asarray(persons)[inside], repeat[inside])
+    strict = low_count_threshold(y[inside], x[inside], target, n, own)
+    return TriageRule(_calibrate_repeats(y, x, repeat, w), low, high, strict)
 
 # %% ../nbs/41_triage.ipynb #e456bc71
 @patch
@@ -245,7 +267,7 @@ def fit_triage_rule(
     "The rule that the held-out predictions of all repeats give; a `LymphoError` where the miss rate cannot be kept."
     d, ids = run.predictions[run.predictions.patient!=without], _low_count_patients(run, low_count)
     return make_triage_rule(d.label, d.logit, miss_rate, false_positive_rate, d.patient.isin(ids),
-                            low_count_miss_rate, d['repeat'])
+                            low_count_miss_rate, d['repeat'], persons(d))
 
 # %% ../nbs/41_triage.ipynb #424bc072
 def _calibration_part(run, inner, key):
@@ -254,6 +276,7 @@ def _calibration_part(run, inner, key):
     d = run.predictions
     return d[(d['repeat']==key[0]) & (d.fold!=key[1])]
 
+# %% ../nbs/41_triage.ipynb #41a10010
 def triage(
     run:Run, # finished
     inner:pd.DataFrame|None=None, # see Run.inner_predictions; None: the held-out predictions of the other folds
@@ -268,7 +291,8 @@ def triage(
     for key, test in run.predictions.groupby(['repeat', 'fold'], sort=False):
         d = _calibration_part(run, own, key)
         inside = d.patient.isin(ids)
-        rule = make_triage_rule(d.label, d.logit, miss_rate, false_positive_rate, inside, low_count_miss_rate)
+        rule = make_triage_rule(d.label, d.logit, miss_rate, false_positive_rate, inside, low_count_miss_rate,
+                                persons=persons(d))
         count = np.where(test.patient.isin(ids), 0, np.inf) # that side of the limit is all that matters
         decided = rule.decide(test.logit, count=count).set_index(test.index)
         parts.append(test.assign(**decided, referred=decided.decision!='reactive'))
@@ -277,16 +301,19 @@ def triage(
 # %% ../nbs/41_triage.ipynb #f6c3e89f
 _DECISIONS = ('tumoral', 'refer', 'reactive')
 
+def _share(k, n): return k/n if n else np.nan
+
 def _shares(patients, name):
     "Share of each decision among patients of one class."
-    return {f'{a} of {name}':(patients.decision==a).mean() for a in _DECISIONS}
+    w = person_weights(patients)
+    return {f'{a} of {name}':_share((w*(patients.decision==a)).sum(), w.sum()) for a in _DECISIONS}
 
 def _count(d):
-    "Counts of one repeat, see triage_scores."
-    tumoral, reactive = d[d.label==1], d[d.label==0]
-    missed, avoided = (~tumoral.referred).sum(), (~reactive.referred).sum()
-    counts = {'tumoral':len(tumoral), 'missed':missed, 'miss_rate':missed/len(tumoral),
-              'reactive':len(reactive), 'avoided':avoided, 'avoided_rate':avoided/len(reactive)}
+    "Counts of one repeat, see triage_scores; a person counts once."
+    (tumoral, n), (reactive, m) = ((part, persons(part).nunique()) for part in (d[d.label==1], d[d.label==0]))
+    missed, avoided = ((person_weights(part)*~part.referred).sum() for part in (tumoral, reactive))
+    counts = {'tumoral':n, 'missed':missed, 'miss_rate':_share(missed, n),
+              'reactive':m, 'avoided':avoided, 'avoided_rate':_share(avoided, m)}
     return pd.Series(counts | _shares(tumoral, 'tumoral') | _shares(reactive, 'reactive'))
 
 # %% ../nbs/41_triage.ipynb #8a36496d
@@ -300,7 +327,8 @@ def triage_scores(
 # %% ../nbs/41_triage.ipynb #bf5a6df8
 def _misses(d):
     "Tumoral patients of the predictions `d`, those missed (mean over repeats), their share and its interval."
-    k, n = (~d.referred).groupby(d['repeat']).sum().mean() if len(d) else 0., d.patient.nunique()
+    missed = pd.Series(person_weights(d), d.index)*~d.referred.astype(bool)
+    k, n = round(missed.groupby(d['repeat']).sum().mean(), 9) if len(d) else 0., persons(d).nunique()
     low, high = share_interval(int(np.floor(k)), n)[0], share_interval(int(np.ceil(k)), n)[1]
     return {'tumoral':n, 'missed':k, 'share missed':k/n if n else np.nan, 'low':low, 'high':high}
 
@@ -357,8 +385,9 @@ def plot_decision(
 def min_positives(
     inner:pd.DataFrame, # see Run.inner_predictions
 ) -> int: # of all outer folds
-    "The smallest number of tumoral patients that a fold can calibrate on."
-    return int(inner[inner.label==1].groupby(['repeat', 'fold']).size().min())
+    "The smallest number of tumoral persons that a fold can calibrate on."
+    tumoral = inner[inner.label==1]
+    return int(persons(tumoral).groupby([tumoral['repeat'], tumoral.fold]).nunique().min())
 
 # %% ../nbs/41_triage.ipynb #5dcb6487
 def plot_tradeoff(
