@@ -339,11 +339,12 @@ def _plot_classes(ax, predictions):
         ax.plot(x, y, mark, color=color, alpha=.45, ms=5, mew=0)
 
 def _probability_axis(ax, calibration):
-    "Ticks at calibrated probabilities, on an axis of logits."
-    p = np.array([.001, .01, .05, .2, .5, .8, .95, .99, .999])
-    at, (left, right) = (logit_of(p) - calibration.intercept)/calibration.slope, ax.get_xlim()
-    inside = (at > left) & (at < right)
-    ax.set_xticks(at[inside], [f'{100*x:.3g}%' for x in p[inside]])
+    "Ticks at calibrated probabilities, on an axis of logits, as far as there is room."
+    (left, right), shown = ax.get_xlim(), {}
+    for p in (.5, .01, .99, .1, .9, .001, .999, .2, .8):
+        at = (logit_of(p) - calibration.intercept)/calibration.slope
+        if left < at < right and all(abs(at - other) > (right - left)/8 for other in shown): shown[at] = f'{100*p:.3g}%'
+    ax.set_xticks([*shown], shown.values())
     ax.set_xlabel('calibrated probability of a tumour')
 
 def _plot_thresholds(ax, rule):
