@@ -514,9 +514,10 @@ def list_cells(
     "Every image of every patient, bags in the order of `patients`."
     root, layout = Path(path).resolve(), find_layout(path, layout)
     found, others = find_bags(root, layout)
-    if found: rows, problems = _list_bags(patients, found, root, layout)
+    if found.keys() & set(patients): rows, problems = _list_bags(patients, found, root, layout)
     else:
         problem = f'there is no folder of a patient in {_places(layout)}'
+        if found: problem += f', but {", ".join(sorted(found, key=natural_key)[:3])}'
         rows, problems = [], [Problem('', '', problem, "put the patients' folders there", 'cohort')]
     if others:
         problem = f'{len(others)} images belong to no patient by their names, passed over'
