@@ -347,6 +347,7 @@ def _probability_axis(ax, calibration):
     ax.set_xticks([*shown], shown.values())
     ax.set_xlabel('calibrated probability of a tumour')
 
+# %% ../nbs/47_report.ipynb #0bfd62c9
 def _plot_thresholds(ax, rule):
     "The two thresholds of a rule, with room for their names."
     low, high = rule.low.threshold, max(rule.low.threshold, rule.high)
