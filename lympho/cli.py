@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -240,12 +241,15 @@ def _run_name(recipe, folds, cohort=None, protocol=None):
     return name + f'-{protocol}'*(find_protocol(patients, protocol)!=find_protocol(patients))
 
 # %% ../nbs/48_cli.ipynb #48a1f002
-def _prepare(cohort, folder, recipe, default, folds, quarantine, year, layout, files, protocol=None):
-    "Recipe, cohort, and the folder of its run; a recipe that does not exist is refused before the cohort is read."
+def _prepare(cohort, folder, recipe, default, folds, quarantine, year, layout, files, protocol=None, check=None):
+    "Recipe, cohort, and the folder of its run, which `check` may refuse; a recipe that is none is, before the reading."
     recipe, folder = _with_folds(_find_recipe(recipe, default, files), folds), _runs(cohort, folder)
+    if check and not files: check(folder/_run_name(recipe, folds), recipe)
     data = _read(cohort, quarantine, folder/'quarantine.csv', year, layout, files)
-    recipe = recipe.on_features(data) if files else recipe
-    return recipe, data, folder/_run_name(recipe, folds, data, protocol)
+    if files: recipe = recipe.on_features(data)
+    place = folder/_run_name(recipe, folds, data, protocol)
+    if check and files: check(place, recipe)
+    return recipe, data, place
 
 # %% ../nbs/48_cli.ipynb #a69e3c8e
 @command
@@ -326,8 +330,8 @@ def train(
     "Fit one recipe on a whole cohort."
     from lympho.fitting import fit
     reading = dict(quarantine=quarantine, year=reference_year, layout=layout, files=features)
-    recipe, data, place = _prepare(cohort, folder, recipe, DEFAULT_RECIPE, folds, **reading)
-    _check_place(place, recipe, force)
+    check = partial(_check_place, force=force)
+    recipe, data, place = _prepare(cohort, folder, recipe, DEFAULT_RECIPE, folds, **reading, check=check)
     if note := recipe.note_on_inputs(data.labelled.patients): print(note)
     model = fit(data, recipe, miss_rate, jobs, place, low_count_miss_rate)
     if int(os.environ.get('RANK', 0)): return
@@ -396,13 +400,17 @@ def predict(
     check_prevalence(prevalence)
     _check_out(cohort, {'--out':out, '--submission':submission, '--cells':cells}, _TABLES)
     model = _load_model(run, features, cells)
-    year = reference_year or find_layout(cohort, layout).reference_year or model.info['reference_year']
+    year = _year(model, cohort, layout, reference_year)
     data = _read(cohort, quarantine, out.with_suffix('.quarantine.csv'), year, layout, features, allow_ood)
     predictions = model.predict(data, _patients_to_predict(data, everyone), prevalence, allow_ood)
     _write_tables(model, data, predictions, out, submission, cells)
     _print_lines(f'{model.summary(predictions, data)}\nin {out}\nFor research; not a medical device.', allow_ood)
 
 # %% ../nbs/48_cli.ipynb #c11f0003
+def _year(model, cohort, layout, year):
+    "The year at which ages are taken: that given, that of the layout, or that of training."
+    return year or find_layout(cohort, layout).reference_year or model.info['reference_year']
+
 def _load_model(run, features, cells):
     "The model in a folder; a LymphoError unless it reads what is given, and has cells where their table is wanted."
     from lympho.fitting import load_model
@@ -459,7 +467,7 @@ def validate(
     _check_folder(place, cohort)
     model = load_model(run)
     _check_features(model.recipe, features)
-    year = reference_year or find_layout(cohort, layout).reference_year or model.info['reference_year']
+    year = _year(model, cohort, layout, reference_year)
     data = _read(cohort, quarantine, place/'quarantine.csv', year, layout, features)
     done = validate(model, data, prevalence)
     done.save(place)
