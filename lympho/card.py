@@ -735,8 +735,9 @@ def card_counts(
     return f'{start}{end}.'
 
 # %% ../nbs/46a_card.ipynb #46a1004c
-_ABOUT = ('The run fills in what it knows; what only its authors know is filled into card.toml. Groups of fewer than '
-          f'{FEW} patients are not shown. Items are in words of our own: read the guidelines for theirs.')
+_ABOUT = ('The run fills in what it knows; what only its authors know is filled into card.toml, and has a bar at its '
+          f'side (in text, italics). Groups of fewer than {FEW} patients are not shown. What an item asks is in our '
+          'words: read the guidelines for theirs.')
 _HEAD = ('item', 'asks for', 'stated')
 
 def _by_section(rows):

@@ -110,12 +110,13 @@ img { max-width: max(100%, 21rem); height: auto; background: #fff; border-radius
 _CSS += '''
 .words { width: 100%; margin: .4rem 0 1.4rem }
 .words th, .words td { text-align: left; vertical-align: top; white-space: normal; overflow-wrap: anywhere }
-.words th:first-child { width: 3.4rem } .words td:nth-child(2) { width: 32% } .words p { margin: 0 0 .3rem }
-.entry { border-left: 3px solid #0072B2; padding-left: .5rem }
+.words th:first-child { width: 4.2rem } .words td:nth-child(2) { width: 32% } .words p { margin: 0 0 .3rem }
+.entry { border-left: 3px solid #0072B2; padding-left: .5rem; white-space: pre-line }
 mark { background: #ffe9a8; color: #1b1b1b; border: 1px dashed #B45309; border-radius: 3px; padding: 0 .3rem }
 @media (max-width: 40rem) { .words thead { display: none } .words tr { display: block; padding: .4rem 0 }
   .words tr > * { display: block; border: 0; padding: .1rem 0; width: auto !important }
   .words tr { border-bottom: 1px solid var(--line) } .words td:nth-child(2) { font-style: italic } }
+@page { size: A4; margin: 15mm }
 @media print { main { max-width: none; padding: 0 } body { font-size: 10pt } tr, figure { break-inside: avoid }
   h2, h3, .caption { break-after: avoid } mark { print-color-adjust: exact } }
 '''
