@@ -117,7 +117,8 @@ mark { background: #ffe9a8; color: #1b1b1b; border: 1px dashed #B45309; border-r
   .words tr > * { display: block; border: 0; padding: .1rem 0; width: auto !important }
   .words tr { border-bottom: 1px solid var(--line) } .words td:nth-child(2) { font-style: italic } }
 @page { size: A4; margin: 15mm }
-@media print { main { max-width: none; padding: 0 } body { font-size: 10pt } tr, figure { break-inside: avoid }
+@media print { main { max-width: none; padding: 0 } body { font-size: 10pt } table { font-size: 9pt }
+  tr, figure { break-inside: avoid }
   h2, h3, .caption { break-after: avoid } mark { print-color-adjust: exact } }
 '''
 
