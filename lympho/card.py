@@ -704,6 +704,11 @@ class CardRow(NamedTuple):
         return 'blank' if self.open else 'authors' if self.entries else 'run'
 
 # %% ../nbs/46a_card.ipynb #46a10046
+def _concerns(field, recipe):
+    "Does a blank concern a model of this recipe?"
+    if field in ('image_selection', 'scanner', 'stain'): return bool(recipe.encoder)
+    return field!='count_measurement' or 'count' in recipe.inputs
+
 def _fact_lines(evidence, name):
     "The lines of a fact."
     found = FACTS[name](evidence) if callable(FACTS[name]) else FACTS[name]
@@ -719,7 +724,7 @@ def card_rows(
     evidence, given = Evidence(run, run.check_cohort(), inner), entries or {}
     facts = {name:_fact_lines(evidence, name) for name in FACTS}
     def row(item):
-        fields = [s for s in item.sources if s in FIELDS]
+        fields = [s for s in item.sources if s in FIELDS and (given.get(s) or _concerns(s, run.recipe))]
         return CardRow(item, [line for s in item.sources if s in FACTS for line in facts[s]],
                        [given[f] for f in fields if given.get(f)], [f for f in fields if not given.get(f)])
     return [row(item) for item in ITEMS]
