@@ -219,13 +219,15 @@ def _timed_store(cohort, recipe):
 
 # %% ../nbs/48_cli.ipynb #529d4920
 def _show(run, others, report):
-    "Print the protocol, its notes and the table of a run and others on its folds, and where its report is."
+    "Print the protocol, its notes and the table of a run and others on its folds, and where report and card are."
+    from lympho.card import card_files
     from lympho.crossval import leaderboard
     from lympho.report_statistics import protocol
     print(protocol(run))
     for note in run.info.get('notes', []): print(note)
     show_table(leaderboard([*[o for o in others if o.recipe.name!=run.recipe.name], run]))
-    print(f'report: {report}')
+    html, _, template = card_files(report)
+    print(f'report: {report}' + f'\ncard: {html}, with blanks to fill in {template}'*html.is_file())
 
 # %% ../nbs/48_cli.ipynb #48a10001
 def _with_folds(recipe, folds):
@@ -285,19 +287,22 @@ def report(
     cohort:Path, # folder of the cohort it was made on
     features:Path|None=None, # folder of features of others, if the run has read such
     out:Path|None=None, # the HTML file; left out: report.html in the folder of the run
+    card:Path|None=None, # card.toml with what you have filled in; left out: the one beside the report, if it is there
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, as in the run
     reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
     layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
 ):
     "Write the full report of one run."
+    from lympho.card import find_entries
     from lympho.crossval import Run
     from lympho.report import clinical_runs
     if out: _check_out(cohort, {'--out':out}, (_PAGE,))
     _check_features(Run.load(run).recipe, features)
+    find_entries(out := out or run/'report.html', card) # refused before any work
     done = Run.load(run, _read(cohort, quarantine, run.parent/'quarantine.csv', reference_year, layout, features))
-    others, out = clinical_runs(done), out or run/'report.html'
-    done.report(out, others=others, n_jobs=jobs)
+    others = clinical_runs(done)
+    done.report(out, others=others, n_jobs=jobs, card=card)
     _show(done, others, out)
 
 # %% ../nbs/48_cli.ipynb #197cecbc

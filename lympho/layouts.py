@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'ATTRIBUTES', 'OPTIONAL', 'LABEL_WORDS', 'SEX_WORDS', 'DATE_FORMS', 'LAYOUTS', 'LAYOUT_FILE', 'normal_form',
            'word_key', 'natural_key', 'date_part', 'strptime_form', 'check_folders', 'check_files', 'Layout',
-           'read_layout', 'find_layout', 'read_rows', 'find_column', 'Bag', 'image_paths', 'find_bags']
+           'read_toml', 'read_layout', 'find_layout', 'read_rows', 'find_column', 'Bag', 'image_paths', 'find_bags']
 
 # %% ../nbs/00b_layouts.ipynb #3299c03e
 import csv
@@ -196,14 +196,20 @@ LAYOUTS.register('pbc-acevedo')(Layout(
     refused='PBC (Acevedo 2020) has folders of cell types and no patients, so there are no bags'))
 
 # %% ../nbs/00b_layouts.ipynb #9db929c6
+def read_toml(
+    file:Path|str, # in UTF-8
+) -> dict: # its fields
+    "The fields of a TOML file; a `LymphoError` names the file and what is wrong with it."
+    try: return tomllib.loads(Path(file).read_text(encoding='utf-8-sig'))
+    except OSError as e: raise LymphoError(f'{file} cannot be read ({e.strerror})', 'check the path') from None
+    except UnicodeDecodeError: raise LymphoError(f'{file} is not UTF-8', 'save it as text in UTF-8') from None
+    except tomllib.TOMLDecodeError as e: raise LymphoError(f'{file} is not TOML: {e}', 'correct that line') from None
+
 def read_layout(
     file:Path|str, # a TOML file, see the table of fields
 ) -> Layout: # as it is written there
     "The layout in a file; a `LymphoError` names the file and what is wrong with it."
-    try: fields = tomllib.loads(Path(file).read_text(encoding='utf-8-sig'))
-    except OSError as e: raise LymphoError(f'{file} cannot be read ({e.strerror})', 'check the path') from None
-    except UnicodeDecodeError: raise LymphoError(f'{file} is not UTF-8', 'save it as text in UTF-8') from None
-    except tomllib.TOMLDecodeError as e: raise LymphoError(f'{file} is not TOML: {e}', 'correct that line') from None
+    fields = read_toml(file)
     try: layout = Layout(**fields)
     except LymphoError as e: raise LymphoError(f'{file}: {e.problem}', e.remedy) from None
     if layout.confirmed: return layout

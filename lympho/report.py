@@ -17,6 +17,7 @@ from fastcore.xml import H2, H3, Div, P, Strong
 from scipy.special import logit as logit_of
 
 from .calibration import plot_reliability
+from .card import find_entries, write_card
 from .cohort import LABELS, LOW_COUNT, Cohort
 from .core import BLUE, GREY, ORANGE, LymphoError, environment, plot_style, rng, write_text
 from .crossval import Run, crossval, leaderboard, patient_rows
@@ -317,8 +318,11 @@ def report(self:Run,
     others:list[Run]|None=None, # on the same folds; None: the clinical baseline is cross-validated
     n_jobs:int=1, # folds at a time; -1: one a core
     brief:bool=False, # scores and curves alone: no calibration, referral, cells
+    card:Path|str|None=None, # TOML that the authors have filled in, see find_entries; None: that beside path, if any
 ) -> Page: # which a notebook shows
-    "The report of this run, see `report`; inner predictions are kept in the folder of `path`."
+    "The report of this run, see `report`; its card, see `write_card`, and inner predictions are kept beside it."
+    if card and not path: raise LymphoError('a card is written beside a report', 'give the path of the report too')
+    entries = find_entries(path, card) if path else None
     others = clinical_runs(self, n_jobs=n_jobs) if others is None else others
     inner = model = None
     if not brief:
@@ -327,7 +331,9 @@ def report(self:Run,
         inner = {r.recipe.name:r.inner_predictions(folder=f, n_jobs=n_jobs) for r, f in zip(runs, folders)}
         model = fit(self.check_cohort(), self.recipe, miss_rate=0) if self.recipe.encoder else None
     text = _run_report(self, others, inner, model)
-    if path: write_text(path, text)
+    if not path: return text
+    write_text(path, text)
+    write_card(self, path, inner and inner[self.recipe.name], entries)
     return text
 
 # %% ../nbs/47_report.ipynb #0bfd62c8
