@@ -13,7 +13,7 @@ ONE    := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_CO
           MKL_ENABLE_INSTRUCTIONS=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test gpu docs quarto lab export readme refresh registry hooks lock clean
+.PHONY: help setup run test results gpu docs quarto lab export readme refresh registry hooks lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ run: $(READY) ## run `lympho demo`; COHORT=folder takes that cohort instead of a
 
 test: $(READY) ## run every check; CHECK='drift ruff' just these, FLAGS='slow data' the flagged cells too
 	@$(ONE) $(BIN)/python .ci/checks.py --flags '$(FLAGS)' $(CHECK)
+
+results: $(READY) ## make every table in results/ again from COHORT=folder and compare; hours, goes on where it stopped
+	@$(ONE) LYMPHO_DATA='$(abspath $(or $(COHORT),$(error name the cohort: make results COHORT=folder)))' $(BIN)/python .ci/results.py $(NB)
 
 gpu: $(READY) ## run all that needs a GPU on COHORT=folder: flagged cells, the benchmark, end-to-end recipes
 	@LYMPHO_DATA='$(abspath $(or $(COHORT),$(error name the cohort: make gpu COHORT=folder)))' $(BIN)/python .ci/checks.py --flags 'cuda slow data' notebooks
