@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'ATTRIBUTES', 'OPTIONAL', 'LABEL_WORDS', 'SEX_WORDS', 'DATE_FORMS', 'LAYOUTS', 'LAYOUT_FILE', 'normal_form',
-           'word_key', 'natural_key', 'date_part', 'strptime_form', 'check_folders', 'check_files', 'Layout',
-           'read_layout', 'find_layout', 'read_rows', 'find_column', 'Bag', 'image_paths', 'find_bags']
+           'word_key', 'natural_key', 'find_alike', 'date_part', 'strptime_form', 'check_folders', 'check_files',
+           'Layout', 'read_layout', 'find_layout', 'read_rows', 'find_column', 'Bag', 'image_paths', 'find_bags']
 
 # %% ../nbs/00b_layouts.ipynb #3299c03e
 import csv
@@ -45,6 +45,18 @@ def natural_key(
 ) -> list: # for sorted(..., key=natural_key)
     "Sorting key that puts `P2` before `P10`."
     return [(0, int(t), '') if t.isdecimal() else (1, 0, t) for t in re.split(r'(\d+)', text) if t]
+
+# %% ../nbs/00b_layouts.ipynb #c4303071
+def find_alike(
+    name:str, # an identifier
+    others:list[str]|set[str], # of folders, files or rows
+) -> str|None: # one of `others` that differs in case, spaces, signs, zeros in front or a .0 at the end only
+    "An identifier that `name` may be meant for. It is a hint: identifiers are equal letter by letter or not at all."
+    def key(text):
+        text = re.sub(r'(?<=\d)\.0$', '', normal_form(text).casefold())
+        return re.sub(r'(?<!\d)0+(?=\d)', '', re.sub(r'[\W_]+', '', text))
+    return next((o for o in sorted(others) if key(o)==key(name)), None)
+
 
 # %% ../nbs/00b_layouts.ipynb #c272a6ac
 COLUMNS = ('patient', 'label', 'sex', 'age', 'birth', 'count', 'group', 'site', 'split')

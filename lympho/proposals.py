@@ -299,24 +299,38 @@ def _of_table(table, names, questions):
     return fields
 
 # %% ../nbs/00c_proposals.ipynb #7b6e237d
+def _guess_places(paths, fields, table, questions):
+    "Fields of a layout that state in which folders, or under which names, the images at `paths` lie."
+    columns = fields.get('columns', {})
+    ids = {*map(normal_form, table.values(columns['patient']))} if 'patient' in columns else None
+    if ids is None: ids = _without_table(paths, questions)
+    folders, words = _guess_folders(paths, ids, 'label' in columns)
+    files = '' if folders else _guess_files(paths, ids)
+    if not folders and not files: questions.append('folders: in which folders do the images of a patient lie?')
+    labels = dict(labels=_guess_words(words, _guess_label, {}, 'labels', questions)) if words else {}
+    return labels | (dict(files=files) if files else dict(folders=folders or ['<patient>']))
+
+
+# %% ../nbs/00c_proposals.ipynb #7b6e237e
 def propose_layout(
     path:Path|str, # a cohort's folder
+    names:list[str]|None=None, # of files of features, which name the patients; None: folders of images do
 ) -> Proposal: # see write_proposal
     "Guess how the folder at `path` is laid out; a `LymphoError` where it holds no images, or none of patients."
     path, questions = Path(path), []
     paths, table = image_paths(path), _guess_table(path)
-    if not paths: raise LymphoError(f'{path} holds no images', 'give the folder that holds the images of the cohort')
-    parts = {part for p in paths for part in normal_form(p).split('/')[:-1]}
+    if not paths and names is None:
+        remedy = 'give the folder that holds the images of the cohort, or features of files with --features'
+        raise LymphoError(f'{path} holds no images', remedy)
+    if not paths and not table:
+        raise LymphoError(f'{path} holds no table of patients', 'add one: features of files need it')
+    parts = {part for p in paths for part in normal_form(p).split('/')[:-1]} | {*(names or ())}
     fields = _of_table(table, parts, questions) if table else dict(table='')
-    column = fields.get('columns', {}).get('patient')
-    ids = {*map(normal_form, table.values(column))} if column else _without_table(paths, questions)
-    folders, words = _guess_folders(paths, ids, 'label' in fields.get('columns', {}))
-    files = '' if folders else _guess_files(paths, ids)
-    if words: fields['labels'] = _guess_words(words, _guess_label, {}, 'labels', questions)
-    if not folders and not files: questions.append('folders: in which folders do the images of a patient lie?')
+    if paths: fields |= _guess_places(paths, fields, table, questions)
     sheets = [] if table else [f.name for f in path.iterdir() if re.search(r'\.(xlsx?|ods)$', f.name)]
     questions += [f'table: {name} is a spreadsheet, which is not read; save it as CSV in UTF-8' for name in sheets]
-    return Proposal(fields | (dict(files=files) if files else dict(folders=folders or ['<patient>'])), questions)
+    return Proposal(fields, questions)
+
 
 # %% ../nbs/00c_proposals.ipynb #e5bda28a
 _HEAD = """# A proposal, guessed from the files in this folder: look through it, correct it, then write true here.
@@ -357,12 +371,13 @@ def recognise_layout(
 # %% ../nbs/00c_proposals.ipynb #82939778
 def write_proposal(
     path:Path|str, # a cohort's folder
+    names:list[str]|None=None, # see propose_layout
 ) -> tuple[Path, str]: # lympho.toml in it, and its content
     "Guess a layout and write it for the user to confirm; a `LymphoError` where there is one, or one with a name."
     file = Path(path)/LAYOUT_FILE
     if file.exists(): raise LymphoError(f'{file} exists', 'correct it, or remove it to get a new proposal')
     if name := recognise_layout(path):
         raise LymphoError(f'{path} looks like the layout {name!r}', f'give it with --layout {name}')
-    text = format_proposal(propose_layout(path))
+    text = format_proposal(propose_layout(path, names))
     write_text(file, text)
     return file, text
