@@ -231,9 +231,10 @@ def _show(run, others, report):
     "Print the protocol, its notes and the table of a run and others on its folds, and where its report is."
     from lympho.crossval import leaderboard
     from lympho.report_statistics import protocol
-    print(protocol(run))
-    for note in run.info.get('notes', []): print(note)
-    show_table(leaderboard([*[o for o in others if o.recipe.name!=run.recipe.name], run]))
+    others = [o for o in others if o.recipe.name!=run.recipe.name]
+    without = run.recipe.note_on_inputs(run.check_cohort().labelled.patients)
+    for line in (protocol(run), *run.info.get('notes', []), *[without]*bool(without)): print(line)
+    show_table(leaderboard([*others, run]))
     print(f'report: {report}')
 
 # %% ../nbs/48_cli.ipynb #48a10001

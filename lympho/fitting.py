@@ -396,7 +396,9 @@ def summary(self:FittedModel,
     else: lines.append(f'no miss rate is controlled, no probability is known ({self.info["no_rule"]})')
     lines += _count_reasons(predictions) + [_OF_FILES]*self.recipe.reads_files
     if cohort is None: return '\n'.join(lines)
-    read = [a for a in self.recipe.inputs if a not in self.info.get('absent', [])]
+    absent = self.info.get('absent', [])
+    if absent: lines.append(f'the model does without {" and ".join(absent)}, which nobody in training had')
+    read = [a for a in self.recipe.inputs if a not in absent]
     missing = _count_missing(patient_rows(cohort.patients, predictions.patient), read)
     if missing: lines.append(f'missing and imputed: {missing}')
     if known := set(self.trained_on(cohort)) & set(predictions.patient):

@@ -23,6 +23,7 @@ from lympho.layouts import (
     LAYOUT_FILE,
     LAYOUTS,
     SEX_WORDS,
+    SPLIT_WORDS,
     date_part,
     find_bags,
     image_paths,
@@ -110,6 +111,13 @@ def _guess_sex(word, column):
     return 'F' if re.fullmatch(_WOMEN, folded) else 'M' if re.fullmatch(_MEN, folded) else None
 
 # %% ../nbs/00c_proposals.ipynb #392c7f27
+def _guess_part(word):
+    "The part of a split that a word means, or None; validation may be of either kind."
+    folded = _fold(word)
+    found = [part for part, words in (('train', 'train|entrain|apprentis|discover|deriv'), ('test', 'test|held out'))
+             if re.search(words, folded)]
+    return found[0] if found else 'val' if folded in ('val', 'valid') else None
+
 def _guess_words(values, guess, default, name, questions):
     "Words for a value, without those that are unknown, which become a question; nothing where the default will do."
     distinct = dict.fromkeys(v.strip() for v in values)
@@ -296,6 +304,8 @@ def _of_table(table, names, questions):
     def sex(word): return _guess_sex(word, columns['sex'])
     if 'label' in columns: fields['labels'] = words(values['label'], _guess_label, LABEL_WORDS, 'labels')
     if 'sex' in columns: fields['sexes'] = words(values['sex'], sex, SEX_WORDS, 'sexes')
+    if 'split' in columns and not any(map(_guess_part, values['split'])): del columns['split']
+    elif 'split' in columns: fields['splits'] = words(values['split'], _guess_part, SPLIT_WORDS, 'splits')
     return fields
 
 # %% ../nbs/00c_proposals.ipynb #7b6e237d
