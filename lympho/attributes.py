@@ -45,11 +45,13 @@ from .proposals import find_synonym
 REFERENCE_YEAR = 2020
 
 # %% ../nbs/00d_attributes.ipynb #94b39274
+_MISSING = {'', *'na n/a #n/a nan null none unknown missing nd n.d. - -- . ?'.split()}
+
 def is_missing(
     text:str, # a value of the table
 ) -> bool: # also where it is NA, as statistics programs write it
     "Does `text` stand for a missing value?"
-    return word_key(text) in ('', 'na', 'n/a', 'nan', 'null')
+    return word_key(text) in _MISSING
 
 def parse_label(
     text:str, # a key of `words` in any spelling, or empty
@@ -97,7 +99,9 @@ def _number(text, what, decimal='.'):
     try: x = float(text.replace(',', '.'))
     except ValueError: x = math.nan
     if math.isfinite(x): return x
-    raise LymphoError(f'{what} {text!r} is not a number', 'correct it, or leave it empty')
+    is_grouped = re.fullmatch(r"\s*\d{1,3}(['’\s]\d{3})+([.,]\d+)?\s*", text)
+    remedy = 'write it without a sign between thousands' if is_grouped else 'write the number alone, or leave it empty'
+    raise LymphoError(f'{what} {text!r} is not a number', remedy)
 
 # %% ../nbs/00d_attributes.ipynb #704fadf2
 def parse_count(
@@ -129,6 +133,9 @@ def _birth_date(text, forms=DATE_FORMS):
             day = datetime.strptime(date_part(text), strptime_form(form))
             is_to_come = 'YYYY' not in form and day > datetime.now()
             return day.replace(year=day.year - 100) if is_to_come else day
+    if re.fullmatch(r'[1-5]\d{4}(\.0+)?', text.strip()):
+        raise LymphoError(f'date of birth {text!r} is a number of days, as spreadsheets count them',
+                          'format the column as dates before it is saved as CSV')
     known = f'write {", ".join(forms)}; others go' if forms else 'its form goes'
     raise LymphoError(f'unreadable date of birth {text!r}', f'{known} into {LAYOUT_FILE}, dates')
 
@@ -253,12 +260,19 @@ def _decimal_problems(raw, layout):
         column = find_column(layout, name, list(raw.columns))
         values = raw[column] if list(raw.columns).count(column)==1 else pd.Series(dtype=str)
         n = values.str.fullmatch(rf'\s*\d+\{other}\d+\s*').sum()
-        if n > 1 and 2*n > values.str.strip().ne('').sum():
+        groups = values.str.fullmatch(r'\s*\d{1,3}([.,]\d{3})+\s*').sum()
+        if n > 1 and n==groups and name=='count':
+            problem = f'column {column!r}: is {values.iloc[0]!r} a number of thousands, or a decimal fraction?'
+            remedy = 'write the numbers without a sign between thousands, and fractions with one or two digits'
+            yield Problem('', layout.table, problem, remedy, 'cohort')
+        elif n > 1 and 2*n > values.str.strip().ne('').sum():
             problem = f'column {column!r}: {n} numbers have the decimal sign {other!r}'
             remedy = f'write decimal = "{other}" into {LAYOUT_FILE}, or write them with {layout.decimal!r}'
             yield Problem('', layout.table, problem, remedy, 'cohort')
 
 # %% ../nbs/00d_attributes.ipynb #4ba64614
+_SAME = dict.fromkeys(('age', 'birth'), {'age', 'birth'}) # an age may be computed from a date of birth
+
 def _column_problems(raw, layout):
     "A problem for each column that stands there twice, or under a name that only resembles the one of the layout."
     used = {name:find_column(layout, name, list(raw.columns)) for name in (*layout.columns, *OPTIONAL)}
@@ -271,8 +285,10 @@ def _column_problems(raw, layout):
     free = [c for c in raw.columns if c and c not in used.values()]
     for name in [k for k, c in used.items() if c is None and k in layout.columns]:
         wanted = layout.columns[name] if isinstance(layout.columns[name], str) else layout.columns[name][0]
-        near = next((c for c in free if word_key(c)==word_key(wanted) or find_synonym(c)==name), None)
-        remedy = f'rename it, or write {name} = {near!r} into {LAYOUT_FILE}, [columns]'
+        meant = {c:find_synonym(c) for c in free}
+        near = next((c for c in free if word_key(c)==word_key(wanted) or meant[c] in _SAME.get(name, {name})), None)
+        ours = meant.get(near) or name
+        remedy = f'rename it, or write {ours} = {near!r} into {LAYOUT_FILE}, [columns]'
         if not near: remedy = f'add it to the header, which holds: {head}'
         problem = f'column {wanted!r} is missing' + f', but there is {near!r}'*bool(near)
         if near or name=='patient': yield Problem('', layout.table, problem, remedy, 'cohort')
@@ -362,7 +378,7 @@ def _parsed(raw, layout, year, problems):
     rows, parsers = raw.to_dict('records'), _parsers(layout, year)
     for r in rows:
         r['birth'], r['word'] = _birth(r['age'], layout), r['label']
-        r['missing'] = [c for c in (*ATTRIBUTES, 'micrometres') if is_missing(r.get(c, '-'))]
+        r['missing'] = [c for c in (*ATTRIBUTES, 'micrometres') if c in r and is_missing(r[c])]
         r |= {name:_parse(parse, name, r, layout.table, problems) for name, parse in parsers.items() if name in r}
         r['count'] = _parse(partial(_lymphocytes, r, layout), 'count', r, layout.table, problems)
     return sorted(rows, key=lambda r: natural_key(r['patient']))

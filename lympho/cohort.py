@@ -28,8 +28,17 @@ from lympho.attributes import (
     read_patients,
 )
 from .core import LymphoError, digest, write_table
-from .layouts import LAYOUT_FILE, Layout, find_alike, find_bags, find_layout, natural_key, normal_form
-from .pictures import SUFFIXES, Picture, near_pairs, read_pictures
+from lympho.layouts import (
+    LAYOUT_FILE,
+    Layout,
+    find_bags,
+    find_layout,
+    is_system,
+    name_key,
+    natural_key,
+    normal_form,
+)
+from .pictures import OTHER_SUFFIXES, SUFFIXES, Picture, near_pairs, read_pictures
 
 # %% ../nbs/01_cohort.ipynb #eaaf9ace
 LABELS = {0:'reactive', 1:'tumoral'}
@@ -46,11 +55,9 @@ def _places(layout):
     return ' or '.join(p.removesuffix('<patient>').rstrip('/') or '.' for p in layout.folders)
 
 # %% ../nbs/01_cohort.ipynb #f0927a5d
-def _bag_problem(patient, found, root, layout):
-    "What is wrong with the bags of `patient`, if anything; `found` are those of everyone."
-    bags = found.get(patient, [])
+def _bag_problem(patient, bags, alike, root, layout):
+    "What is wrong with the bags of `patient`, if anything; `alike` is a folder that may be meant."
     if not bags:
-        alike = find_alike(patient, found)
         remedy = f'there is {alike!r}: name both alike' if alike else 'add the folder, or remove the row'
         return Problem(patient, '', f'has no folder of that name in {_places(layout)}', remedy, 'patient')
     if len(bags) > 1:
@@ -61,17 +68,23 @@ def _bag_problem(patient, found, root, layout):
         return Problem(patient, bags[0].path, 'the folder is a link out of the cohort', remedy, 'patient')
 
 # %% ../nbs/01_cohort.ipynb #982a82b2
+_ARCHIVES = '.zip', '.rar', '.7z', '.tar', '.gz', '.tgz'
+
 def _file_problem(patient, rel, root):
     "What is wrong with one entry of a bag, before it is opened."
     if _is_outside(f'{root}/{rel}', root):
         return Problem(patient, rel, 'a link out of the cohort', 'copy the file into the cohort', 'cell')
-    if not _is_image(rel):
-        return Problem(patient, rel, 'not an image, passed over', 'remove it, or convert it to PNG', 'note')
+    if _is_image(rel): return None
+    suffix = os.path.splitext(rel)[1].lower()
+    if suffix in OTHER_SUFFIXES:
+        return Problem(patient, rel, f'an image in a format that is not read ({suffix})', 'convert it to PNG', 'cell')
+    remedy = 'unpack it, if it holds images' if suffix in _ARCHIVES else 'remove it, or convert it to PNG'
+    return Problem(patient, rel, 'not an image, passed over', remedy, 'note')
 
 def _entries(folder):
     "Files in `folder` and in its subfolders, in natural order; a folder with the name of an image counts as one."
     for e in sorted(os.scandir(folder), key=lambda e: natural_key(e.name)):
-        if e.name.startswith('.') or e.name.lower()=='thumbs.db': continue
+        if is_system(e.name): continue
         if e.is_dir(follow_symlinks=False) and not _is_image(e.name): yield from _entries(e.path)
         else: yield e.path
 
@@ -93,9 +106,9 @@ def _bag_files(patient, bag, root):
 # %% ../nbs/01_cohort.ipynb #5c6cfac5
 def _list_bags(patients, found, root, layout):
     "Patient and path of every image, and what is wrong with the folders."
-    rows, problems = [], []
+    rows, problems, alike = [], [], {name_key(name):name for name in found.keys() - set(patients)}
     for p in dict.fromkeys(patients):
-        bad = _bag_problem(p, found, root, layout)
+        bad = _bag_problem(p, found.get(p, []), alike.get(name_key(p)), root, layout)
         files, more = ([], [bad]) if bad else _bag_files(p, found[p][0], root)
         rows += [(p, f) for f in files]
         problems += more
@@ -114,14 +127,15 @@ def list_cells(
     "Every image of every patient, bags in the order of `patients`."
     root, layout = Path(path).resolve(), find_layout(path, layout)
     found, others = find_bags(root, layout)
-    if found.keys() & set(patients): rows, problems = _list_bags(patients, found, root, layout)
+    if {*map(name_key, found)} & {*map(name_key, patients)}: rows, problems = _list_bags(patients, found, root, layout)
     else:
         problem = f'there is no folder of a patient in {_places(layout)}'
         if found: problem += f', but {", ".join(sorted(found, key=natural_key)[:3])}'
         rows, problems = [], [Problem('', '', problem, "put the patients' folders there", 'cohort')]
     if others:
-        problem = f'{len(others)} images belong to no patient by their names, passed over'
-        problems.append(Problem('', others[0], problem, 'correct the pattern, or move them away', 'note'))
+        what = 'belong to no patient by their names' if layout.files else 'lie in no folder of a patient'
+        remedy = f'correct the {"pattern" if layout.files else "folders"} in {LAYOUT_FILE}, or move them'
+        problems.append(Problem('', others[0], f'{len(others)} images {what}, passed over', remedy, 'note'))
     return pd.DataFrame(rows, columns=['patient', 'path']), problems
 
 # %% ../nbs/01_cohort.ipynb #4aecda71

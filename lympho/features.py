@@ -26,7 +26,7 @@ from .attributes import REFERENCE_YEAR, Problem, few_notes, opposite_labels, pro
 from .cohort import Cohort, scan
 from .core import LymphoError, cache_folder, digest, progress, write_table
 from .encoders import FeatureStore, image_store
-from .layouts import Layout, find_alike, find_layout
+from .layouts import Layout, find_layout, name_key
 from .pictures import SUFFIXES
 
 # %% ../nbs/26_features.ipynb #4e947952
@@ -230,10 +230,10 @@ def list_feature_files(
     raise LymphoError(f'{folder} has no file of features', remedy)
 
 # %% ../nbs/26_features.ipynb #fba6c463
-def _no_file(patient, found):
-    "A problem for a patient without a file; `found` are files by their stem."
-    alike = find_alike(patient, found)
-    remedy = f'rename {found[alike][0].name}, if it is meant' if alike else 'compute its features, or remove its row'
+def _no_file(patient, alike):
+    "A problem for a patient without a file; `alike` are names of files by their name_key."
+    meant = alike.get(name_key(patient))
+    remedy = f'rename {meant}, if it is meant' if meant else 'compute its features, or remove its row'
     return Problem(patient, '', f'has no file {patient}.h5 (.pt, .npz, .npy)', remedy, 'patient')
 
 def _files_of(folder, patients):
@@ -242,11 +242,12 @@ def _files_of(folder, patients):
     if len(patients) and not found.keys() & {*patients}:
         problem = f'no file of features has the name of a patient: {", ".join([*found][:3])}, not {patients.iloc[0]}'
         return {}, [Problem('', '', problem, 'name each file as its patient in the table', 'cohort')]
+    alike = {name_key(stem):own[0].name for stem, own in found.items()}
     for p in patients:
         own = found.get(p, [])
         if len(own)==1: files[p] = own[0]
         elif own: problems.append(Problem(p, own[0].name, f'has {len(own)} files of features', 'keep one', 'patient'))
-        else: problems.append(_no_file(p, found))
+        else: problems.append(_no_file(p, alike))
     rest = [f.name for stem, own in found.items() if stem not in {*patients} for f in own]
     remedy = 'add its row to the table, or remove the file'
     notes = [Problem('', name, 'belongs to no patient of the table', remedy, 'note') for name in rest]

@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'ATTRIBUTES', 'OPTIONAL', 'LABEL_WORDS', 'SEX_WORDS', 'SPLIT_WORDS', 'DATE_FORMS', 'LAYOUTS', 'LAYOUT_FILE',
-           'normal_form', 'word_key', 'natural_key', 'find_alike', 'date_part', 'strptime_form', 'check_folders',
-           'check_files', 'Layout', 'read_layout', 'find_layout', 'read_rows', 'find_column', 'Bag', 'image_paths',
-           'find_bags']
+           'normal_form', 'word_key', 'natural_key', 'name_key', 'date_part', 'strptime_form', 'check_folders',
+           'check_files', 'Layout', 'read_layout', 'find_layout', 'read_rows', 'find_column', 'is_system', 'Bag',
+           'image_paths', 'find_bags']
 
 # %% ../nbs/00b_layouts.ipynb #3299c03e
+import codecs
 import csv
+import io
 import os
 import re
 import sys
@@ -48,15 +50,12 @@ def natural_key(
     return [(0, int(t), '') if t.isdecimal() else (1, 0, t) for t in re.split(r'(\d+)', text) if t]
 
 # %% ../nbs/00b_layouts.ipynb #c4303071
-def find_alike(
+def name_key(
     name:str, # an identifier
-    others:list[str]|set[str], # of folders, files or rows
-) -> str|None: # one of `others` that differs in case, spaces, signs, zeros in front or a .0 at the end only
-    "An identifier that `name` may be meant for. It is a hint: identifiers are equal letter by letter or not at all."
-    def key(text):
-        text = re.sub(r'(?<=\d)\.0$', '', normal_form(text).casefold())
-        return re.sub(r'(?<!\d)0+(?=\d)', '', re.sub(r'[\W_]+', '', text))
-    return next((o for o in sorted(others) if key(o)==key(name)), None)
+) -> str: # equal for two that differ in case, spaces, signs, zeros in front, or a .0 at the end only
+    "A key by which to look for the identifier that may be meant."
+    text = re.sub(r'(?<=\d)\.0$', '', normal_form(name).casefold())
+    return re.sub(r'(?<!\d)0+(?=\d)', '', re.sub(r'[\W_]+', '', text))
 
 
 # %% ../nbs/00b_layouts.ipynb #c272a6ac
@@ -260,23 +259,49 @@ def find_layout(
     raise LymphoError(f'{path} has no file {layout.table}', 'name the table of attributes in the layout')
 
 # %% ../nbs/00b_layouts.ipynb #d491d82a
+_CODECS = {'utf-8':'utf-8', 'latin-1':'cp1252'} # spreadsheets of the West write cp1252, which is more than Latin-1
+_MARKS = {codecs.BOM_UTF8:'utf-8-sig', codecs.BOM_UTF16_LE:'utf-16', codecs.BOM_UTF16_BE:'utf-16'}
+
+def _table_text(file, encoding):
+    "The text of a table; a mark at its begin that states the encoding counts more than `encoding`."
+    data = file.read_bytes()
+    codec = next((c for mark, c in _MARKS.items() if data.startswith(mark)), _CODECS[encoding])
+    if data.startswith((b'PK\3\4', b'\xd0\xcf\x11\xe0')):
+        raise LymphoError(f'{file.name} is a spreadsheet or an archive, not text', 'save it as CSV in UTF-8')
+    if codec!='utf-16' and b'\0' in data:
+        raise LymphoError(f'{file.name} holds zero bytes, so it is no text in {encoding}', 'save it as CSV in UTF-8')
+    try: text = data.decode(codec)
+    except UnicodeDecodeError:
+        other = f', or write encoding = "latin-1" into {LAYOUT_FILE}'*(encoding=='utf-8')
+        name = encoding.replace('utf', 'UTF')
+        raise LymphoError(f'{file.name} is not {name}', f'save it as CSV in UTF-8{other}') from None
+    return re.sub(r'\A"?sep=.(,*)"?\r?\n', '', text) # the first line that Excel writes
+
+
+# %% ../nbs/00b_layouts.ipynb #d491d82b
+def _check_title(file, rows):
+    "The rows; a LymphoError where the first is a title above the header."
+    first, *below = (sum(map(bool, map(str.strip, r))) for _, r in rows)
+    if first > 1 or sorted(below)[len(below)//2] < 3: return rows
+    title = next(filter(str.strip, rows[0][1]))
+    raise LymphoError(f'{file.name}: the first row holds {title!r} alone, the rows below up to {max(below)} values',
+                      'remove what stands above the header')
+
 def read_rows(
     file:Path, # a table of text
     separator:str=',', # between fields
-    encoding:str='utf-8', # or 'latin-1'
+    encoding:str='utf-8', # or 'latin-1'; UTF-16 is known by its mark
 ) -> list[tuple[int, list[str]]]: # number and fields of every row that is not empty, the header first
     "The rows of a table; a `LymphoError` where it is none, or has no row below its header."
     try:
-        with open(file, newline='', encoding='utf-8-sig' if encoding=='utf-8' else encoding) as f:
-            rows = [(n, r) for n, r in enumerate(csv.reader(f, delimiter=separator), 1) if any(map(str.strip, r))]
-    except UnicodeDecodeError:
-        remedy = f'save it as CSV in UTF-8, or write encoding = "latin-1" into {LAYOUT_FILE}'
-        raise LymphoError(f'{file.name} is not UTF-8', remedy) from None
+        lines = io.StringIO(_table_text(file, encoding), newline='')
+        rows = [(n, r) for n, r in enumerate(csv.reader(lines, delimiter=separator), 1) if any(map(str.strip, r))]
     except (csv.Error, OSError) as e:
         raise LymphoError(f'{file.name} cannot be read ({e})', 'save it as comma-separated text') from None
-    if len(rows) > 1: return rows
+    if len(rows) > 1: return _check_title(file, rows)
     raise LymphoError(f'{file.name} {"has a header only" if rows else "is empty"}',
                       'give it a header and a row for each patient')
+
 
 # %% ../nbs/00b_layouts.ipynb #0b1c5301
 def find_column(
@@ -289,6 +314,12 @@ def find_column(
     return next((c for c in ([names] if isinstance(names, str) else names) if c in header), None)
 
 # %% ../nbs/00b_layouts.ipynb #27ee90f1
+def is_system(
+    name:str, # of a file or folder
+) -> bool: # hidden ones, and what file managers and archives leave behind
+    "Is `name` one that no user has given?"
+    return name.startswith(('.', '__')) or name.lower() in ('@eadir', 'thumbs.db', 'desktop.ini', '$recycle.bin')
+
 class Bag(NamedTuple):
     "Where images of one patient lie."
     path:str # folder, relative to the cohort's; empty where names of files hold the patient
@@ -300,7 +331,7 @@ def _step(folder, part):
     if '<' not in part: return [(folder/part, {})] if (folder/part).is_dir() else []
     pieces = re.split(r'<(\w+)>', part)
     groups = [re.escape(x) if i % 2==0 else '.+' if x=='any' else f'(?P<{x}>.+)' for i, x in enumerate(pieces)]
-    entries = [e for e in os.scandir(folder) if (e.is_dir() or e.is_symlink()) and not e.name.startswith(('.', '__'))]
+    entries = [e for e in os.scandir(folder) if (e.is_dir() or e.is_symlink()) and not is_system(e.name)]
     found = [(folder/e.name, re.fullmatch(''.join(groups), normal_form(e.name))) for e in entries]
     return [(path, m.groupdict()) for path, m in found if m]
 
@@ -315,14 +346,16 @@ def _folder_bags(root, pattern):
 
 def image_paths(
     root:Path, # a cohort's folder
+    without:set[str]=frozenset(), # folders that are not looked into, relative to it
 ) -> list[str]: # relative to it, in natural order; hidden files and folders are left out
     "Every image below `root`, by the name of the file."
     found = []
     for folder, folders, files in os.walk(root):
-        folders[:] = [f for f in folders if not f.startswith(('.', '__'))]
         at = Path(folder).relative_to(root)
-        found += [(at/f).as_posix() for f in files if Path(f).suffix.lower() in SUFFIXES and not f.startswith('.')]
+        folders[:] = [f for f in folders if not is_system(f) and (at/f).as_posix() not in without]
+        found += [(at/f).as_posix() for f in files if Path(f).suffix.lower() in SUFFIXES and not is_system(f)]
     return sorted(found, key=natural_key)
+
 
 # %% ../nbs/00b_layouts.ipynb #e6b91a11
 def _file_bags(root, pattern):
@@ -341,7 +374,9 @@ def find_bags(
     "Every bag of a folder, by patient."
     root, others = Path(root), []
     if layout.files: bags, others = _file_bags(root, layout.files)
-    else: bags = [bag for pattern in layout.folders for bag in _folder_bags(root, pattern)]
+    else:
+        bags = [bag for pattern in layout.folders for bag in _folder_bags(root, pattern)]
+        others = image_paths(root, {bag.path for _, bag in bags})
     found = defaultdict(list)
     for patient, bag in sorted(bags, key=lambda b: natural_key(b[1].path)): found[patient].append(bag)
     return dict(found), others

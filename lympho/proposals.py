@@ -16,6 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+
+# %% ../nbs/00c_proposals.ipynb #bb0fcc04
 from .core import LymphoError, write_text
 from lympho.layouts import (
     DATE_FORMS,
@@ -44,22 +46,23 @@ _LISTED = { # the likeliest first; folded
     'patient':'patient, patient id, id patient, patientid, patient number, patient no, patient nr, '
               'patientennummer, patientennr, patienten id, numero patient, no patient, identifiant, '
               'identifier, subject, subject id, case, case id, fall, fallnummer, pseudonym, ipp, sample, '
-              'sample id, id, code, nr, numero',
+              'sample id, id, code, nr, numero, paciente, id paciente, paziente, id paziente',
     'label':'label, class, classe, klasse, diagnosis, diagnostic, diagnose, diagnosis coarse, bag '
-            'label, status, target, outcome, befund, resultat, result, malignancy',
-    'sex':'sex, gender, sexe, geschlecht, geschl, genre',
+            'label, status, target, outcome, befund, resultat, result, malignancy, '
+            'diagnostico, diagnosi, etiqueta, clase',
+    'sex':'sex, gender, sexe, geschlecht, geschl, genre, sexo, sesso',
     'age':'age, alter, age at diagnosis, age at sampling, age au diagnostic, alter bei diagnose, '
-          'lebensalter',
+          'lebensalter, edad, eta',
     'birth':'birth, dob, date of birth, birth date, birthdate, birthday, year of birth, date de '
             'naissance, date naissance, naissance, ddn, annee de naissance, geburtsdatum, geburtstag, '
-            'geb datum, gebdat, geboren, geburtsjahr',
+            'geb datum, gebdat, geboren, geburtsjahr, fecha de nacimiento, data di nascita',
     'count':'count, lymph count, lymphocyte count, lymphocytes, lymphocytes count, lymphocytes abs, '
             'absolute lymphocytes, absolute lymphocyte count, alc, lymphs, lymph, lymphozyten, '
             'lymphozyten abs, lymphozytenzahl, lymphozyten absolut, lymphocytose, taux de lymphocytes, '
-            'nombre de lymphocytes, numeration lymphocytaire, lymphos',
+            'nombre de lymphocytes, numeration lymphocytaire, lymphos, linfocitos, linfociti',
     'group':'group, person, person id, personne, gruppe',
     'site':'site, centre, center, hospital, hopital, klinik, zentrum, krankenhaus, lab, labor, '
-           'laboratoire',
+           'laboratoire, hospital, centro, ospedale',
     'split':'split, set, partition, cohort, cohorte, kohorte'}
 _SYNONYMS = {name:[s.strip() for s in listed.split(',')] for name, listed in _LISTED.items()}
 _UNITS = {*'g l 10 9 3 x x10 10e9 giga nl ul ml mm3 k per par pro cells zellen cellules years year jahre'.split(),
@@ -90,12 +93,12 @@ def _guess_columns(head):
     return best
 
 # %% ../nbs/00c_proposals.ipynb #873f6147
-_REACTIVE = (r'\b(react|reakt|benig|benin|gutartig|health|gesund|sain|control|kontroll|temoin|normal|infect|infekt|'
-             r'mononucl|viral|ebv|non malign|non tumor|polyclonal)')
+_REACTIVE = (r'\b(react|reakt|reatt|benig|benin|gutartig|health|gesund|sain|control|kontroll|temoin|normal|'
+             r'infect|infekt|mononucl|viral|ebv|non malign|non tumor|polyclonal)')
 _TUMORAL = (r'\b(tumor|tumour|malign|malin|bosartig|leuk|leuc|cll|llc|sll|mcl|hcl|smzl|mzl|aml|mantle|mantel|hairy|'
-            r'follic|marginal|clonal|cancer|lymphoprolif)|(lymphom|leukam|neoplas)')
-_WOMEN = r'(f|w|female|femme|feminin|weiblich|woman|frau|fem)'
-_MEN = r'(m|h|male|homme|masculin|mannlich|man|mann|masc)'
+            r'follic|marginal|clonal|cancer|lymphoprolif|linfom|leucem)|(lymphom|leukam|neoplas)')
+_WOMEN = r'(f|w|female|femme|feminin|weiblich|woman|frau|fem|femenino|mujer|donna|femmina)'
+_MEN = r'(m|h|male|homme|hombre|uomo|varon|maschio|masculin|mannlich|man|mann|masc)'
 
 def _guess_label(word):
     "The class that a word means, or None."
@@ -190,18 +193,25 @@ def _guess_separator(file):
 # %% ../nbs/00c_proposals.ipynb #c84956b5
 def _is_table(name): return name.lower().endswith(('.csv', '.tsv', '.txt')) and not name.startswith('.')
 
-def _guess_table(path):
-    "The table in the folder at `path` in which most columns are known, or None."
+def _guess_tables(path):
+    "Every table in the folder at `path`, and in those one level below."
     files = [f for part in ('*', '*/*') for f in sorted(path.glob(part)) if _is_table(f.name)]
-    tables = [t._replace(name=f.relative_to(path).as_posix()) for f in files if (t := _guess_separator(f))]
-    best = max(tables, key=lambda t: len(_guess_columns(t.head)), default=None)
-    return best if best and _guess_columns(best.head) else None
+    return [t._replace(name=f.relative_to(path).as_posix()) for f in files if (t := _guess_separator(f))]
+
+def _best_table(tables, names):
+    "The table in which most columns are known, or a column holds `names` of folders; None where none does."
+    def fit(table): return len(_guess_columns(table.head)), _patient_column(table, {}, names) is not None
+    best = max(tables, key=fit, default=None)
+    return best if best and any(fit(best)) else None
 
 def _patient_column(table, columns, names):
     "The column of identifiers: the one whose values are most often `names` of folders, else by its own name."
-    def n_known(c): return len({*map(normal_form, table.values(c))} & names)
+    def n_known(column):
+        values = {*map(normal_form, table.values(column))} # half of the rows at least: a class may be called 1, too
+        return len(values & names) if 2*len(values) >= len(table.rows) else 0
     best = max((c for c in table.head if c), key=lambda c: (n_known(c), c==columns.get('patient')))
-    return best if n_known(best) else columns.get('patient')
+    return best if n_known(best) > 1 else columns.get('patient')
+
 
 # %% ../nbs/00c_proposals.ipynb #0b1c5601
 def _by_values(table, columns):
@@ -321,6 +331,22 @@ def _guess_places(paths, fields, table, questions):
     return labels | (dict(files=files) if files else dict(folders=folders or ['<patient>']))
 
 
+# %% ../nbs/00c_proposals.ipynb #7b6e2382
+def _check_other_tables(path, tables, paths):
+    "A LymphoError where there is no table that is understood, but a spreadsheet or another table, or no images."
+    sheets = [f.name for f in sorted(path.iterdir()) if re.search(r'\.(xlsx?|ods|numbers)$', f.name.lower())]
+    if sheets: raise LymphoError(f'{sheets[0]} is a spreadsheet, which is not read', 'save it as CSV in UTF-8')
+    for name in (f.name for f in sorted(path.iterdir()) if f.suffix.lower() in ('.csv', '.tsv')):
+        if name not in [t.name for t in tables if len(t.head) > 1]: read_rows(path/name) # which states what is wrong
+    tables = [t for t in tables if not t.name.endswith('.txt')] # which may be a letter
+    if tables:
+        head = ', '.join(filter(None, tables[0].head))
+        raise LymphoError(f'nobody knows the columns of {tables[0].name}, whose first row is: {head}',
+                          'let its first row name patient, label, sex, age and count, or move it away')
+    if not paths:
+        raise LymphoError(f'{path} holds no table of patients', 'add one: features of files need it')
+
+
 # %% ../nbs/00c_proposals.ipynb #7b6e237e
 def propose_layout(
     path:Path|str, # a cohort's folder
@@ -328,17 +354,15 @@ def propose_layout(
 ) -> Proposal: # see write_proposal
     "Guess how the folder at `path` is laid out; a `LymphoError` where it holds no images, or none of patients."
     path, questions = Path(path), []
-    paths, table = image_paths(path), _guess_table(path)
+    paths, tables = image_paths(path), _guess_tables(path)
     if not paths and names is None:
         remedy = 'give the folder that holds the images of the cohort, or features of files with --features'
         raise LymphoError(f'{path} holds no images', remedy)
-    if not paths and not table:
-        raise LymphoError(f'{path} holds no table of patients', 'add one: features of files need it')
     parts = {part for p in paths for part in normal_form(p).split('/')[:-1]} | {*(names or ())}
+    table = _best_table(tables, parts)
+    if not table: _check_other_tables(path, tables, paths)
     fields = _of_table(table, parts, questions) if table else dict(table='')
     if paths: fields |= _guess_places(paths, fields, table, questions)
-    sheets = [] if table else [f.name for f in path.iterdir() if re.search(r'\.(xlsx?|ods)$', f.name)]
-    questions += [f'table: {name} is a spreadsheet, which is not read; save it as CSV in UTF-8' for name in sheets]
     return Proposal(fields, questions)
 
 
