@@ -200,7 +200,7 @@ LAYOUTS.register('caitomorph')(Layout(
     other_labels='unlabelled'))
 LAYOUTS.register('apl-aml')(Layout(
     table='master.csv', folders=['<patient>'], labels={'aml':0, 'apl':1}, sexes=SEX_WORDS,
-    columns=dict(patient=['Patient_ID', 'Patient ID', 'Patient', 'patient_id', 'ID'], age=['Age', 'age'],
+    columns=dict(patient=['Patient_ID', 'Patient ID', 'patient_id'], age=['Age at Diagnosis', 'Age', 'age'],
                  label=['Diagnosis', 'diagnosis', 'Label', 'Class'], sex=['Gender', 'Sex', 'gender', 'sex'],
                  split=['Cohort', 'cohort', 'Set', 'Split']),
     splits=dict(discovery='train', validation='test')))
