@@ -23,7 +23,8 @@ from fastcore.docments import docments
 from rich.console import Console
 from rich.table import Table
 
-from .cohort import Cohort, check_cohort, group_problems
+from .attributes import group_problems
+from .cohort import Cohort, check_cohort
 from .core import LymphoError, write_text
 from .layouts import LAYOUT_FILE, find_layout
 from .proposals import write_proposal
@@ -101,12 +102,13 @@ def _check_problems(problems, cohort):
     raise LymphoError(f'{n} problem{"s"*(n > 1)} in {cohort}', remedy)
 
 # %% ../nbs/48_cli.ipynb #0c11a001
-def _propose(cohort, layout):
+def _propose(cohort, layout, features=None):
     "Where no layout is given and the folder states none, propose one and end with what to do next."
+    from lympho.features import list_feature_files
     if layout or not Path(cohort).is_dir() or (Path(cohort)/LAYOUT_FILE).exists(): return
-    file, text = write_proposal(cohort)
+    file, text = write_proposal(cohort, [*list_feature_files(features)] if features else None)
     print(text)
-    again = f'lympho check {cohort}' + f' --layout {file}'*(file.parent!=Path(cohort))
+    again = f'lympho check {cohort}' + f' --features {features}'*bool(features)
     raise LymphoError(f'the layout of {cohort} is not known; what was guessed is in {file}',
                       f'look through it, set confirmed = true in it, and run `{again}`')
 
@@ -121,9 +123,16 @@ def _counts(data, manifest=''):
     return '\n'.join([', '.join(parts), *p.problem[who]])
 
 # %% ../nbs/48_cli.ipynb #ef54844e
+def _problems(cohort, features, year, layout, crop):
+    "Everything that is wrong with a cohort of images, or of features of files, which have no crop."
+    if features is None: return check_cohort(cohort, year, layout, crop)
+    from lympho.features import check_features
+    return check_features(cohort, features, year, layout)
+
 @command
 def check(
-    cohort:Path, # folder of the cohort: a table of attributes, if there is one, and the images
+    cohort:Path, # folder of the cohort: a table of attributes, if there is one, and the images, if there are any
+    features:Path|None=None, # folder of features of others, one file a patient; left out: none
     reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
     layout:str|None=None, # name of a layout, or its TOML file; left out: lympho.toml in the folder, or a known table
     crop:int=112, # side of the centre that the recipe will read, in pixels; smaller images are refused
@@ -131,14 +140,14 @@ def check(
     "Name every problem of a cohort."
     try: find_layout(cohort, layout)
     except LymphoError:
-        _propose(cohort, layout)
+        _propose(cohort, layout, features)
         raise
-    problems = check_cohort(cohort, reference_year, layout, crop)
+    problems = _problems(cohort, features, reference_year, layout, crop)
     if len(problems): show_table(group_problems(problems))
-    if 'cohort' in set(problems.severity): _propose(cohort, layout)
+    if 'cohort' in set(problems.severity): _propose(cohort, layout, features)
     _check_problems(problems, cohort)
-    data = Cohort.from_folder(cohort, reference_year=reference_year, decode=False, layout=layout)
-    print(f'{data}\n{_counts(data)}')
+    print(_read(cohort, False, '', reference_year, layout, features, decode=False))
+
 
 # %% ../nbs/48_cli.ipynb #a6ea3d08
 @command
@@ -223,9 +232,10 @@ def _show(run, others, report):
     from lympho.card import card_files
     from lympho.crossval import leaderboard
     from lympho.report_statistics import protocol
-    print(protocol(run))
-    for note in run.info.get('notes', []): print(note)
-    show_table(leaderboard([*[o for o in others if o.recipe.name!=run.recipe.name], run]))
+    others = [o for o in others if o.recipe.name!=run.recipe.name]
+    without = run.recipe.note_on_inputs(run.check_cohort().labelled.patients)
+    for line in (protocol(run), *run.info.get('notes', []), *[without]*bool(without)): print(line)
+    show_table(leaderboard([*others, run]))
     html, _, template = card_files(report)
     print(f'report: {report}' + f'\ncard: {html}, with blanks to fill in {template}'*html.is_file())
 

@@ -67,6 +67,7 @@ def _training(used, recipe, store):
     cohort = dict(name=used.name, digest=used.digest, patients=len(used.patients),
                   tumoral=int(used.patients.label.sum()), cells=len(used.cells))
     return dict(cohort=cohort, reference_year=used.reference_year, recipe=recipe.digest,
+                absent=recipe.absent_inputs(used.patients),
                 store=getattr(store, 'settings', None), training_images=sorted(_marks(used)),
                 environment=environment('skops', 'safetensors'))
 
@@ -362,9 +363,9 @@ def _count_reasons(predictions):
     return [f'{len(reasons)} are out of distribution and {what}, see the column reason: {reasons.iloc[0]}'
             + ', ...'*(len(reasons) > 1)]
 
-def _count_missing(patients):
-    "Missing attributes in words."
-    counts = [(int(patients[k].isna().sum()), k) for k in ('sex', 'age', 'count')]
+def _count_missing(patients, attributes):
+    "Missing attributes in words, of those that a model reads."
+    counts = [(int(patients[k].isna().sum()), k) for k in attributes]
     return ', '.join(f'{n} {k}' for n, k in counts if n)
 
 # %% ../nbs/43_fitting.ipynb #cf3d7d6b
@@ -395,7 +396,10 @@ def summary(self:FittedModel,
     else: lines.append(f'no miss rate is controlled, no probability is known ({self.info["no_rule"]})')
     lines += _count_reasons(predictions) + [_OF_FILES]*self.recipe.reads_files
     if cohort is None: return '\n'.join(lines)
-    missing = _count_missing(patient_rows(cohort.patients, predictions.patient))
+    absent = self.info.get('absent', [])
+    if absent: lines.append(f'the model does without {" and ".join(absent)}, which nobody in training had')
+    read = [a for a in self.recipe.inputs if a not in absent]
+    missing = _count_missing(patient_rows(cohort.patients, predictions.patient), read)
     if missing: lines.append(f'missing and imputed: {missing}')
     if known := set(self.trained_on(cohort)) & set(predictions.patient):
         lines.append(f'{len(known)} of them are patients that the model was fitted on: for them it is too confident')

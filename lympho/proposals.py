@@ -16,6 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+
+# %% ../nbs/00c_proposals.ipynb #bb0fcc04
 from .core import LymphoError, write_text
 from lympho.layouts import (
     DATE_FORMS,
@@ -23,6 +25,7 @@ from lympho.layouts import (
     LAYOUT_FILE,
     LAYOUTS,
     SEX_WORDS,
+    SPLIT_WORDS,
     date_part,
     find_bags,
     image_paths,
@@ -43,22 +46,23 @@ _LISTED = { # the likeliest first; folded
     'patient':'patient, patient id, id patient, patientid, patient number, patient no, patient nr, '
               'patientennummer, patientennr, patienten id, numero patient, no patient, identifiant, '
               'identifier, subject, subject id, case, case id, fall, fallnummer, pseudonym, ipp, sample, '
-              'sample id, id, code, nr, numero',
+              'sample id, id, code, nr, numero, paciente, id paciente, paziente, id paziente',
     'label':'label, class, classe, klasse, diagnosis, diagnostic, diagnose, diagnosis coarse, bag '
-            'label, status, target, outcome, befund, resultat, result, malignancy',
-    'sex':'sex, gender, sexe, geschlecht, geschl, genre',
+            'label, status, target, outcome, befund, resultat, result, malignancy, '
+            'diagnostico, diagnosi, etiqueta, clase',
+    'sex':'sex, gender, sexe, geschlecht, geschl, genre, sexo, sesso',
     'age':'age, alter, age at diagnosis, age at sampling, age au diagnostic, alter bei diagnose, '
-          'lebensalter',
+          'lebensalter, edad, eta',
     'birth':'birth, dob, date of birth, birth date, birthdate, birthday, year of birth, date de '
             'naissance, date naissance, naissance, ddn, annee de naissance, geburtsdatum, geburtstag, '
-            'geb datum, gebdat, geboren, geburtsjahr',
+            'geb datum, gebdat, geboren, geburtsjahr, fecha de nacimiento, data di nascita',
     'count':'count, lymph count, lymphocyte count, lymphocytes, lymphocytes count, lymphocytes abs, '
             'absolute lymphocytes, absolute lymphocyte count, alc, lymphs, lymph, lymphozyten, '
             'lymphozyten abs, lymphozytenzahl, lymphozyten absolut, lymphocytose, taux de lymphocytes, '
-            'nombre de lymphocytes, numeration lymphocytaire, lymphos',
+            'nombre de lymphocytes, numeration lymphocytaire, lymphos, linfocitos, linfociti',
     'group':'group, person, person id, personne, gruppe',
     'site':'site, centre, center, hospital, hopital, klinik, zentrum, krankenhaus, lab, labor, '
-           'laboratoire',
+           'laboratoire, hospital, centro, ospedale',
     'split':'split, set, partition, cohort, cohorte, kohorte'}
 _SYNONYMS = {name:[s.strip() for s in listed.split(',')] for name, listed in _LISTED.items()}
 _UNITS = {*'g l 10 9 3 x x10 10e9 giga nl ul ml mm3 k per par pro cells zellen cellules years year jahre'.split(),
@@ -89,12 +93,12 @@ def _guess_columns(head):
     return best
 
 # %% ../nbs/00c_proposals.ipynb #873f6147
-_REACTIVE = (r'\b(react|reakt|benig|benin|gutartig|health|gesund|sain|control|kontroll|temoin|normal|infect|infekt|'
-             r'mononucl|viral|ebv|non malign|non tumor|polyclonal)')
+_REACTIVE = (r'\b(react|reakt|reatt|benig|benin|gutartig|health|gesund|sain|control|kontroll|temoin|normal|'
+             r'infect|infekt|mononucl|viral|ebv|non malign|non tumor|polyclonal)')
 _TUMORAL = (r'\b(tumor|tumour|malign|malin|bosartig|leuk|leuc|cll|llc|sll|mcl|hcl|smzl|mzl|aml|mantle|mantel|hairy|'
-            r'follic|marginal|clonal|cancer|lymphoprolif)|(lymphom|leukam|neoplas)')
-_WOMEN = r'(f|w|female|femme|feminin|weiblich|woman|frau|fem)'
-_MEN = r'(m|h|male|homme|masculin|mannlich|man|mann|masc)'
+            r'follic|marginal|clonal|cancer|lymphoprolif|linfom|leucem)|(lymphom|leukam|neoplas)')
+_WOMEN = r'(f|w|female|femme|feminin|weiblich|woman|frau|fem|femenino|mujer|donna|femmina)'
+_MEN = r'(m|h|male|homme|hombre|uomo|varon|maschio|masculin|mannlich|man|mann|masc)'
 
 def _guess_label(word):
     "The class that a word means, or None."
@@ -110,6 +114,13 @@ def _guess_sex(word, column):
     return 'F' if re.fullmatch(_WOMEN, folded) else 'M' if re.fullmatch(_MEN, folded) else None
 
 # %% ../nbs/00c_proposals.ipynb #392c7f27
+def _guess_part(word):
+    "The part of a split that a word means, or None; validation may be of either kind."
+    folded = _fold(word)
+    found = [part for part, words in (('train', 'train|entrain|apprentis|discover|deriv'), ('test', 'test|held out'))
+             if re.search(words, folded)]
+    return found[0] if found else 'val' if folded in ('val', 'valid') else None
+
 def _guess_words(values, guess, default, name, questions):
     "Words for a value, without those that are unknown, which become a question; nothing where the default will do."
     distinct = dict.fromkeys(v.strip() for v in values)
@@ -182,18 +193,25 @@ def _guess_separator(file):
 # %% ../nbs/00c_proposals.ipynb #c84956b5
 def _is_table(name): return name.lower().endswith(('.csv', '.tsv', '.txt')) and not name.startswith('.')
 
-def _guess_table(path):
-    "The table in the folder at `path` in which most columns are known, or None."
+def _guess_tables(path):
+    "Every table in the folder at `path`, and in those one level below."
     files = [f for part in ('*', '*/*') for f in sorted(path.glob(part)) if _is_table(f.name)]
-    tables = [t._replace(name=f.relative_to(path).as_posix()) for f in files if (t := _guess_separator(f))]
-    best = max(tables, key=lambda t: len(_guess_columns(t.head)), default=None)
-    return best if best and _guess_columns(best.head) else None
+    return [t._replace(name=f.relative_to(path).as_posix()) for f in files if (t := _guess_separator(f))]
+
+def _best_table(tables, names):
+    "The table in which most columns are known, or a column holds `names` of folders; None where none does."
+    def fit(table): return len(_guess_columns(table.head)), _patient_column(table, {}, names) is not None
+    best = max(tables, key=fit, default=None)
+    return best if best and any(fit(best)) else None
 
 def _patient_column(table, columns, names):
     "The column of identifiers: the one whose values are most often `names` of folders, else by its own name."
-    def n_known(c): return len({*map(normal_form, table.values(c))} & names)
+    def n_known(column):
+        values = {*map(normal_form, table.values(column))} # half of the rows at least: a class may be called 1, too
+        return len(values & names) if 2*len(values) >= len(table.rows) else 0
     best = max((c for c in table.head if c), key=lambda c: (n_known(c), c==columns.get('patient')))
-    return best if n_known(best) else columns.get('patient')
+    return best if n_known(best) > 1 else columns.get('patient')
+
 
 # %% ../nbs/00c_proposals.ipynb #0b1c5601
 def _by_values(table, columns):
@@ -296,27 +314,57 @@ def _of_table(table, names, questions):
     def sex(word): return _guess_sex(word, columns['sex'])
     if 'label' in columns: fields['labels'] = words(values['label'], _guess_label, LABEL_WORDS, 'labels')
     if 'sex' in columns: fields['sexes'] = words(values['sex'], sex, SEX_WORDS, 'sexes')
+    if 'split' in columns and not any(map(_guess_part, values['split'])): del columns['split']
+    elif 'split' in columns: fields['splits'] = words(values['split'], _guess_part, SPLIT_WORDS, 'splits')
     return fields
 
 # %% ../nbs/00c_proposals.ipynb #7b6e237d
+def _guess_places(paths, fields, table, questions):
+    "Fields of a layout that state in which folders, or under which names, the images at `paths` lie."
+    columns = fields.get('columns', {})
+    ids = {*map(normal_form, table.values(columns['patient']))} if 'patient' in columns else None
+    if ids is None: ids = _without_table(paths, questions)
+    folders, words = _guess_folders(paths, ids, 'label' in columns)
+    files = '' if folders else _guess_files(paths, ids)
+    if not folders and not files: questions.append('folders: in which folders do the images of a patient lie?')
+    labels = dict(labels=_guess_words(words, _guess_label, {}, 'labels', questions)) if words else {}
+    return labels | (dict(files=files) if files else dict(folders=folders or ['<patient>']))
+
+
+# %% ../nbs/00c_proposals.ipynb #7b6e2382
+def _check_other_tables(path, tables, paths):
+    "A LymphoError where there is no table that is understood, but a spreadsheet or another table, or no images."
+    sheets = [f.name for f in sorted(path.iterdir()) if re.search(r'\.(xlsx?|ods|numbers)$', f.name.lower())]
+    if sheets: raise LymphoError(f'{sheets[0]} is a spreadsheet, which is not read', 'save it as CSV in UTF-8')
+    for name in (f.name for f in sorted(path.iterdir()) if f.suffix.lower() in ('.csv', '.tsv')):
+        if name not in [t.name for t in tables if len(t.head) > 1]: read_rows(path/name) # which states what is wrong
+    tables = [t for t in tables if not t.name.endswith('.txt')] # which may be a letter
+    if tables:
+        head = ', '.join(filter(None, tables[0].head))
+        raise LymphoError(f'nobody knows the columns of {tables[0].name}, whose first row is: {head}',
+                          'let its first row name patient, label, sex, age and count, or move it away')
+    if not paths:
+        raise LymphoError(f'{path} holds no table of patients', 'add one: features of files need it')
+
+
+# %% ../nbs/00c_proposals.ipynb #7b6e237e
 def propose_layout(
     path:Path|str, # a cohort's folder
+    names:list[str]|None=None, # of files of features, which name the patients; None: folders of images do
 ) -> Proposal: # see write_proposal
     "Guess how the folder at `path` is laid out; a `LymphoError` where it holds no images, or none of patients."
     path, questions = Path(path), []
-    paths, table = image_paths(path), _guess_table(path)
-    if not paths: raise LymphoError(f'{path} holds no images', 'give the folder that holds the images of the cohort')
-    parts = {part for p in paths for part in normal_form(p).split('/')[:-1]}
+    paths, tables = image_paths(path), _guess_tables(path)
+    if not paths and names is None:
+        remedy = 'give the folder that holds the images of the cohort, or features of files with --features'
+        raise LymphoError(f'{path} holds no images', remedy)
+    parts = {part for p in paths for part in normal_form(p).split('/')[:-1]} | {*(names or ())}
+    table = _best_table(tables, parts)
+    if not table: _check_other_tables(path, tables, paths)
     fields = _of_table(table, parts, questions) if table else dict(table='')
-    column = fields.get('columns', {}).get('patient')
-    ids = {*map(normal_form, table.values(column))} if column else _without_table(paths, questions)
-    folders, words = _guess_folders(paths, ids, 'label' in fields.get('columns', {}))
-    files = '' if folders else _guess_files(paths, ids)
-    if words: fields['labels'] = _guess_words(words, _guess_label, {}, 'labels', questions)
-    if not folders and not files: questions.append('folders: in which folders do the images of a patient lie?')
-    sheets = [] if table else [f.name for f in path.iterdir() if re.search(r'\.(xlsx?|ods)$', f.name)]
-    questions += [f'table: {name} is a spreadsheet, which is not read; save it as CSV in UTF-8' for name in sheets]
-    return Proposal(fields | (dict(files=files) if files else dict(folders=folders or ['<patient>'])), questions)
+    if paths: fields |= _guess_places(paths, fields, table, questions)
+    return Proposal(fields, questions)
+
 
 # %% ../nbs/00c_proposals.ipynb #e5bda28a
 _HEAD = """# A proposal, guessed from the files in this folder: look through it, correct it, then write true here.
@@ -357,12 +405,13 @@ def recognise_layout(
 # %% ../nbs/00c_proposals.ipynb #82939778
 def write_proposal(
     path:Path|str, # a cohort's folder
+    names:list[str]|None=None, # see propose_layout
 ) -> tuple[Path, str]: # lympho.toml in it, and its content
     "Guess a layout and write it for the user to confirm; a `LymphoError` where there is one, or one with a name."
     file = Path(path)/LAYOUT_FILE
     if file.exists(): raise LymphoError(f'{file} exists', 'correct it, or remove it to get a new proposal')
     if name := recognise_layout(path):
         raise LymphoError(f'{path} looks like the layout {name!r}', f'give it with --layout {name}')
-    text = format_proposal(propose_layout(path))
+    text = format_proposal(propose_layout(path, names))
     write_text(file, text)
     return file, text
