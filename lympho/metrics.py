@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['scores', 'bootstrap_weights', 'weighted_scores', 'wilson_interval', 'is_low_count', 'evaluate', 'delong',
            'corrected_ttest', 'compare', 'compare_paired', 'comparison_table', 'roc_band', 'pr_band', 'specificity_at',
-           'sensitivity_at', 'predictive_values', 'format_interval']
+           'sensitivity_at', 'best_threshold', 'predictive_values', 'format_interval']
 
 # %% ../nbs/10_metrics.ipynb #e0856540
 import re
@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import expit
 from scipy.stats import norm
 from scipy.stats import t as student
-from sklearn.metrics import brier_score_loss, f1_score, recall_score, roc_auc_score
+from sklearn.metrics import brier_score_loss, f1_score, recall_score, roc_auc_score, roc_curve
 
 from .cohort import LOW_COUNT
 from .core import LymphoError, rng
@@ -472,9 +472,22 @@ def sensitivity_at(
     return pd.DataFrame({'sensitivity':rows[:, 0], 'low':ends[0], 'high':ends[1]},
                         pd.Index(specificities, name='specificity'))
 
+# %% ../nbs/10_metrics.ipynb #40a27e52
+def best_threshold(
+    label, # (n,) 0 or 1, of both classes
+    value, # (n,) higher is more tumoral
+    weight=None, # (n,) what each counts, see person_weights; None: 1
+) -> float: # above it the predicted class is tumoral; half way between the two values that it parts
+    "The threshold with the best balanced accuracy on these patients, the highest if several have it."
+    label, value = _checked(label, value)
+    if len(np.unique(label)) < 2: raise LymphoError("all patients are of one class", "give patients of both classes")
+    fpr, tpr, at = (a[1:] for a in roc_curve(label, value, sample_weight=weight, drop_intermediate=False))
+    best = at[np.argmax(tpr - fpr)]
+    return float((best + max(value[value < best], default=best))/2)
+
 # %% ../nbs/10_metrics.ipynb #905f7c9b
 def _ratio_interval(a, b):
-    "95% interval of the ratio of two independent shares, each (value, low, high), from their intervals (Donner and Zou)."
+    "95% interval of the ratio of two independent shares, each (value, low, high), by Donner and Zou."
     (a, a_low, a_high), (b, b_low, b_high) = a, b
     def end(a_end, b_end, sign):
         root = np.sqrt(max(0., (a*b)**2 - a_end*b_end*(2*a - a_end)*(2*b - b_end)))
@@ -510,7 +523,7 @@ def predictive_values(
     threshold:float=0., # as for scores, a logit
 ) -> pd.DataFrame: # a row each of ppv, npv, lr+, lr-, average precision: value, low, high (95%)
     """What a predicted class is worth, from mean sensitivity and specificity over repeats. Intervals as for `evaluate`;
-    PPV and NPV take the prevalence as known. Raises `LymphoError` where a class is missing or the prevalence is not one."""
+    PPV and NPV take the prevalence as known. Raises `LymphoError` where a class, or a prevalence, is missing."""
     y, of, label, logits = _two_classes(predictions)
     prevalence = y.mean() if prevalence is None else prevalence
     if not 0 < prevalence < 1: raise LymphoError(f'a prevalence of {prevalence}', 'give a share between 0 and 1')
