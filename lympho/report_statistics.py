@@ -434,14 +434,12 @@ def low_count_scores(
     inner:list[pd.DataFrame|None], # inner predictions of each; None: no score at its own threshold
     limit:float=LOW_COUNT, # highest count of the subset, 10^9/L
 ) -> pd.DataFrame: # a row a recipe and metric: recipe, metric, value, low, high (95%)
-    """Scores of recipes, of age alone and of the rule within the low-count subset. The own threshold is nested, with the
-    best balanced accuracy on inner predictions of low-count patients. A `LymphoError` where a class is missing."""
+    """Scores of recipes, of age alone and of the rule within the low-count subset. The own threshold is nested: the best
+    balanced accuracy on inner predictions of low-count patients. A `LymphoError` where a class is missing."""
     entries = _entries(runs, inner, limit)
     found = {name:_entry_scores(*entry) for name, entry in entries.items()}
-    one = next(iter(entries.values()))[0].drop_duplicates('patient')
-    all_referred = evaluate(one.assign(logit=1.)).set_index('metric')[['mean', 'low', 'high']]
-    found[_rule_name(limit)] = {f'{name} at own threshold':_triple(all_referred.loc[k])
-                                for name, k in _SHOWN.items() if name!='AUC'}
+    found[_rule_name(limit)] = {f'{name} at own threshold':_triple([v]*3) # by definition, of whatever patients
+                                for name, v in {'BA':.5, 'sensitivity':1, 'specificity':0}.items()}
     rows = [dict(recipe=name, metric=metric, **row) for name, each in found.items() for metric, row in each.items()]
     return pd.DataFrame(rows)
 
@@ -459,8 +457,8 @@ def low_count_differences(
     inner:list[pd.DataFrame|None], # inner predictions of each; None: no balanced accuracy at its own threshold
     limit:float=LOW_COUNT, # highest count of the subset, 10^9/L
 ) -> pd.DataFrame: # (other, metric): a (of the first), b, difference, se, low, high (95%), p
-    """Paired differences within the low-count subset: AUC (DeLong), and balanced accuracy at nested thresholds. They
-    are of these trained models, on other patients; a `LymphoError` where a class is missing."""
+    """Paired differences within the low-count subset: AUC (DeLong), balanced accuracy at nested thresholds. They are of
+    these trained models, on other patients; a `LymphoError` where a class is missing."""
     entries, rows = _entries(runs, inner, limit), {}
     (_, (first, own)), *others = entries.items()
     for name, (predictions, other) in others:
@@ -496,7 +494,8 @@ def low_count_decisions(
         decided = triage(run, own, target, low_count_miss_rate=low_count_miss_rate, low_count=_all_low(run, limit))
         inside = decided[decided.patient.isin(ids)]
         rows[run.recipe.name] = _decisions_row(inside)
-    rows[_rule_name(limit)] = _decisions_row(inside.assign(referred=True, decision='refer'))
+    rule = _decisions_row(inside.assign(referred=True, decision='refer'))
+    rows[_rule_name(limit)] = rule | {'missed_high':0., 'avoided_high':0.} # by definition, of whatever patients
     return pd.DataFrame(rows).T.rename_axis('recipe')
 
 # %% ../nbs/45_report_statistics.ipynb #fc2d5599
