@@ -16,7 +16,6 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_curve
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -25,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from xgboost import XGBClassifier
 
 from .core import LymphoError, Registry
+from .metrics import best_threshold
 
 # %% ../nbs/11_clinical.ipynb #1addf238
 def _sex_code():
@@ -60,11 +60,7 @@ def fit(self:CountThreshold,
     y, # labels 0 or 1
 ): # self, with cut_, in the unit of X
     "Place the cut."
-    x, self.classes_ = _log(X), np.unique(y)
-    if len(self.classes_) < 2: raise LymphoError('all training patients are of one class', 'give patients of both')
-    fpr, tpr, at = (a[1:] for a in roc_curve(y, x, drop_intermediate=False))
-    best = at[np.argmax(tpr - fpr)]
-    self.cut_ = float(np.exp((best + max(x[x < best], default=best))/2))
+    self.classes_, self.cut_ = np.unique(y), float(np.exp(best_threshold(y, _log(X))))
     return self
 
 # %% ../nbs/11_clinical.ipynb #7cebf37f

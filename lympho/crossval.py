@@ -192,7 +192,7 @@ def load(cls:Run,
     cohort:Cohort|None=None, # that the run was made on; None: only what is there is read
 ) -> Run: # as it was saved
     """The finished run in `folder`; a `LymphoError` where it is none or was changed since, and with a cohort where
-    that is another one or the encoder has other weights."""
+    that is another one or the encoder has other weights. With a cohort the scores are computed anew."""
     folder = Path(folder)
     _refuse_earlier(folder)
     info, recipe = _read_info(folder), read_recipe(folder/'recipe.json')
@@ -203,7 +203,8 @@ def load(cls:Run,
     run = cls(recipe, folds, predictions, info)
     if cohort is None: return run
     run.check_features()
-    return replace(run, cohort=run.check_cohort(cohort))
+    cohort = run.check_cohort(cohort)
+    return replace(run, cohort=cohort, info=info | dict(metrics=_scores(cohort.labelled, predictions)))
 
 # %% ../nbs/36_crossval.ipynb #5250ffd1
 def _describe_cohort(cohort):
@@ -221,14 +222,18 @@ def _describe_folds(recipe, folds, protocol):
     counts = dict(repeats=folds['repeat'].nunique(), folds=n, inner=recipe.n_inner, seed=recipe.seed)
     return dict(digest=digest(folds), **counts) | (dict(protocol=protocol) if protocol!='folds' else {})
 
+def _scores(cohort, predictions):
+    "Scores with intervals, as records of JSON."
+    table = evaluate(predictions, cohort.patients[cohort.patients.patient.isin(predictions.patient)])
+    return table.astype(object).where(table.notna(), None).to_dict('records')
+
 def _info(cohort, recipe, folds, predictions, protocol):
     "What `metrics.json` holds."
-    table = evaluate(predictions, cohort.patients[cohort.patients.patient.isin(predictions.patient)])
     notes = split_notes(cohort.patients, protocol)
     return dict(
         cohort=_describe_cohort(cohort), folds=_describe_folds(recipe, folds, protocol),
         recipe=recipe.digest, predictions=digest(predictions), **_made_with(recipe), environment=environment(),
-        metrics=table.astype(object).where(table.notna(), None).to_dict('records'),
+        metrics=_scores(cohort, predictions),
         **(dict(notes=notes) if notes else {}))
 
 # %% ../nbs/36_crossval.ipynb #ca231f29

@@ -23,13 +23,15 @@ from .core import BLUE, GREY, ORANGE, LymphoError, environment, plot_style, rng,
 from .crossval import Run, crossval, leaderboard, patient_rows
 from .fitting import CLASS_DIFFERS, SCALES, FittedModel, class_differs, fit
 from .interpret import MILInterpretation, cell_interval
-from .metrics import pr_band, roc_band
+from .metrics import format_interval, pr_band, roc_band
 from .quality import usable_cells
 from .recipes import BASELINE, RECIPES
 from .report_kit import DISCLAIMER, Page, cells_html, facts_html, figure_html, page, table_html
-from .report_statistics import calibration_table, data_card, decision_table, first_repeat, invariance
-from .report_statistics import miss_table, model_card, protocol, referral_table, shortcuts, site_scores
-from .report_statistics import subgroup_scores
+from .report_statistics import INTERVALS, calibration_table, data_card, decision_table, first_repeat
+from .report_statistics import interval_cells, invariance, low_count_calibration, low_count_decisions
+from .report_statistics import low_count_differences, low_count_net_benefit, low_count_patients
+from .report_statistics import low_count_scores, miss_table, model_card, own_threshold_table, predictive_table
+from .report_statistics import protocol, referral_table, shortcuts, site_scores, subgroup_scores
 from .triage import fit_triage_rule, misses_in_words, plot_decision, triage
 
 # %% ../nbs/47_report.ipynb #199b754f
@@ -139,15 +141,24 @@ def _curves(run, baseline):
                      f'Precision and recall of {name}.')
     return Div(roc, pr, cls='side')
 
+# %% ../nbs/47_report.ipynb #347ffde5
+_VALUES = ('What a predicted class is worth: of those predicted tumoral the share who are (PPV), of those predicted '
+           'reactive the share who are (NPV), likelihood ratios (LR), average precision. PPV, NPV and average '
+           'precision hold at the prevalence of this cohort; 95% intervals take it as known.')
+
+def _predictive(runs):
+    "Predictive values of each recipe; nothing where a class is missing."
+    return [table_html(predictive_table(runs), _VALUES)] if runs[0].predictions.label.nunique() > 1 else []
+
 def _results(runs, run):
     "Sections on scores and curves."
     baseline = next((r for r in runs if r.recipe.name==BASELINE), None)
     is_compared = baseline and run.protocol in ('folds', 'train')
     compared = f' The last columns compare with {BASELINE} (corrected resampled t).' if is_compared else ''
-    caption = f'Mean [95% interval]; low-count: count at most {LOW_COUNT} × 10⁹/L.{compared}'
+    caption = f'Mean [95% interval]; low-count: count at most {LOW_COUNT} × 10⁹/L.{compared} {INTERVALS}'
     alt = 'Balanced accuracy of each recipe with intervals; the table above holds the numbers.'
     dots = [figure_html(plot_scores(runs), 'Balanced accuracy with 95% intervals.', alt)] if len(runs) > 2 else []
-    return [table_html(leaderboard(runs), caption), *dots, _curves(run, baseline)]
+    return [table_html(leaderboard(runs), caption), *dots, _curves(run, baseline), *_predictive(runs)]
 
 # %% ../nbs/47_report.ipynb #d09339ab
 def _in_use(run):
@@ -160,8 +171,8 @@ def _in_use(run):
 
 def _calibration(decided):
     "Table and figure on the predictions of one repeat."
-    table = table_html(calibration_table(decided).round(3), 'Calibration: slope 1 and intercept 0 are perfect. '
-                       'Calibrated on inner folds; first repeat.')
+    table = table_html(calibration_table(decided), 'Calibration with 95% intervals: slope 1 and intercept 0 are '
+                       'perfect. Calibrated on inner folds; first repeat.')
     p = decided.probability.clip(1e-9, 1 - 1e-9)
     figure = figure_html(plot_reliability(decided.label, np.log(p/(1 - p)), decided.logit),
                          'Observed and predicted share of tumoral patients, first repeat, 95% intervals.',
@@ -175,8 +186,13 @@ _REFERRAL = ('Thresholds from inner folds for a target miss rate: tumoral patien
              'stricter of two thresholds. Bound: 95% bound of the miss rate, as if one threshold fixed before were '
              'applied.')
 _MISSES = ('Tumoral patients missed at a target of 5% and, where the count is low, of 10%; means over repeats, share '
-           'with its exact 95% interval.')
+           'with its exact 95% interval. The target holds on average, so one age band may be missed more than another. '
+           'Subgroups with fewer than five tumoral patients are not shown.')
+_OWN = ('Each recipe at its own threshold, that with the best balanced accuracy on the inner folds of each training '
+        'part; 95% intervals. Differences are paired by patient (AUC: DeLong): they are of these trained models. '
+        + INTERVALS)
 
+# %% ../nbs/47_report.ipynb #cd860aa6
 def _referral(runs, inner):
     "Sections on calibration and referral of the first of `runs`, compared with the others."
     if runs[0].predictions.label.nunique() < 2: return [P('Not assessed: all held-out patients are of one class.')]
@@ -188,9 +204,69 @@ def _referral(runs, inner):
     curve = figure_html(plot_decision({n:(d.label, d.probability) for n, d in decided.items()}),
                         'Decision curve, first repeat.',
                         'Net benefit of referring by the model, of referring all and none.')
-    return [_calibration(own), H2('Referral'), P(_in_use(runs[0])), table_html(referral_table(runs, inner), _REFERRAL),
-            table_html(miss_table(runs, inner), _MISSES),
+    return [table_html(own_threshold_table(runs, inner), _OWN), _calibration(own), H2('Referral'), P(_in_use(runs[0])),
+            table_html(referral_table(runs, inner), _REFERRAL), table_html(miss_table(runs, inner), _MISSES),
             Div(table_html(decision_table(own), caption), curve, cls='side')]
+
+# %% ../nbs/47_report.ipynb #85144a2e
+_LOW = ('Patients with a count of at most {limit} × 10⁹/L ({tumoral} tumoral, {reactive} reactive), among whom the '
+        'count does not decide. Beside the recipes stand age alone and the rule that refers all of them. The own '
+        'threshold is that with the best balanced accuracy on low-count patients of the inner folds; the threshold of '
+        'a specificity is fitted to these patients, for comparison. 95% intervals. ' + INTERVALS)
+_NET = ('Gain in net benefit over referring all patients with a low count, by the probability of a tumour above which '
+        'one would refer; true positives a patient, 95% intervals, means over repeats.')
+_DECIDED = ('Decisions within the subset at a target of 5% for all and of 10% within it: tumoral patients missed and '
+            'referrals of reactive ones avoided, means over repeats, shares with exact 95% intervals.')
+
+def _low_count_decided(runs, inner, limit):
+    "Tables and a figure of the low-count subset that need inner predictions."
+    ids = low_count_patients(runs[0], limit)
+    decided = {r.recipe.name:first_repeat(triage(r, i, .05)) for r, i in zip(runs, inner)}
+    few = {name:d[d.patient.isin(ids)] for name, d in decided.items()}
+    curve = figure_html(plot_decision({n:(d.label, d.probability) for n, d in few.items()}),
+                        'Decision curve of the low-count subset, first repeat.',
+                        'Net benefit of referring by the model, of referring all and none; the table holds gains.')
+    return [table_html(_share_cells(low_count_decisions(runs, inner, limit=limit)), _DECIDED),
+            Div(table_html(interval_cells(low_count_net_benefit(runs, inner, limit=limit)), _NET), curve, cls='side'),
+            table_html(low_count_calibration(decided, ids),
+                       'Calibration within the subset: slope 1 and intercept 0 are perfect; first repeat, 95% '
+                       'intervals.')]
+
+# %% ../nbs/47_report.ipynb #0348920c
+def _share_cells(decisions):
+    "Decisions of the low-count subset as cells: patients, and shares with their intervals."
+    cells = {}
+    for name, n in (('missed', 'tumoral'), ('avoided', 'reactive')):
+        cells |= {n:decisions[n].map('{:.0f}'.format), name:decisions[name].map('{:.1f}'.format),
+                  f'share {name}':[f'{v:.0%} [{low:.0%}, {high:.0%}]' for v, low, high in
+                                   decisions[[f'{name}_rate', f'{name}_low', f'{name}_high']].to_numpy()]}
+    return pd.DataFrame(cells, decisions.index)
+
+def _difference_cells(differences):
+    "Differences within the low-count subset as cells."
+    rows = [{'difference':format_interval(*row[['difference', 'low', 'high']]),
+             'p':'< .01' if row.p < .01 else f'{row.p:.2f}'} for _, row in differences.iterrows()]
+    return pd.DataFrame(rows, pd.Index(map(', '.join, differences.index), name='compared with'))
+
+# %% ../nbs/47_report.ipynb #ac0fc933
+def _low_count(runs, inner, limit=LOW_COUNT):
+    "Sections on the low-count subset: the first of `runs` beside the others, age alone and the rule to refer them all."
+    if runs[0].predictions.label.nunique() < 2: return [P('Not assessed: all held-out patients are of one class.')]
+    try: ids = low_count_patients(runs[0], limit)
+    except LymphoError as e: return [P(f'Not assessed: {e}.')]
+    own = [inner.get(r.recipe.name) for r in runs]
+    try: scores, apart = (f(runs, own, limit) for f in (low_count_scores, low_count_differences))
+    except LymphoError as e: return [P(f'Not assessed: {e}.')]
+    label = runs[0].predictions.drop_duplicates('patient').set_index('patient').label[ids]
+    name = runs[0].recipe.name
+    caption = _LOW.format(limit=limit, tumoral=int(label.sum()), reactive=int((label==0).sum()))
+    tables = [table_html(interval_cells(scores), caption),
+              table_html(_difference_cells(apart), f'{name} less what it is compared with, within the subset: paired '
+                         'by patient (AUC: DeLong), 95% intervals.')]
+    known = [(r, i) for r, i in zip(runs, own) if i is not None]
+    if not known: return tables
+    try: return [*tables, *_low_count_decided(*map(list, zip(*known)), limit)]
+    except LymphoError as e: return [*tables, P(f'No miss rate is controlled: {e}.')]
 
 # %% ../nbs/47_report.ipynb #9a6ac42b
 def _sites(run, cohort):
@@ -300,11 +376,13 @@ def report(
     referral = _referral(assessed, [inner[r.recipe.name] for r in assessed]) if inner else [
         P('Not assessed: no inner predictions were made.')]
     cells = [H2('Cells'), *_cells(model, cohort)] if model else []
-    subgroups = table_html(subgroup_scores(run, cohort), 'Scores by sex, age and count at logit 0, with 95% intervals.')
+    subgroups = table_html(subgroup_scores(run, cohort), 'Scores by sex, age and count at logit 0, with 95% intervals. '
+                           + INTERVALS)
     cards = [H3('Model card'), facts_html(model_card(run)), H3('Data card'), facts_html(data_card(run, cohort))]
     return page(f'lympho: {run.recipe.name} on {cohort.name}', P(DISCLAIMER, cls='note'), P(protocol(run)),
                 *_notes(run), H2('Results'), *_results([*others, run], run),
-                H2('Calibration'), *referral, H2('Subgroups'), subgroups,
+                H2('Calibration'), *referral, H2('Low count'), *_low_count([run, *others], inner or {}),
+                H2('Subgroups'), subgroups,
                 H2('Shortcuts'), *_shortcuts(run, cohort, model), *cells, H2('Cohort'), *_cohort(cohort, run.recipe),
                 H2('Cards'), *cards, H2('Made with'), _made_with(run))
 

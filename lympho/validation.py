@@ -21,7 +21,7 @@ from .core import LymphoError, environment, write_table, write_text
 from .fitting import FittedModel
 from .metrics import evaluate, format_interval
 from .report_kit import DISCLAIMER, Page, facts_html, figure_html, page, table_html
-from .report_statistics import decision_table
+from .report_statistics import INTERVALS, decision_table
 from .splits import check_persons, person_weights, persons, site_names, site_sizes
 from .triage import percent, triage_subgroups
 
@@ -251,9 +251,9 @@ def report(self:Validation,
              'fitted on':'{patients} patients of {name}, digest {digest}'.format(**info['cohort']),
              'validated on':f'{c.name}, digest {c.labelled.digest}',
              'versions':', '.join(f'{k} {v}' for k, v in environment().items())}
-    caption = ('Value [95% interval]: exact for shares, BCa from 2,000 bootstrap samples of persons for AUC, BA and '
-               'Brier score. Sensitivity and specificity at logit 0; miss rate: share of tumoral patients with the '
-               'decision reactive.')
+    caption = ('Value [95% interval]: exact for shares, Wilson\'s with an effective number of persons for AUC, BA and '
+               f'Brier score. {INTERVALS} Sensitivity and specificity at logit 0; miss rate: share of tumoral '
+               'patients with the decision reactive.')
     text = page(f'lympho: {self.model.recipe.name} validated on {c.name}', P(DISCLAIMER, cls='note'), P(f'{first}.'),
                 *[P(f'{line[:1].upper()}{line[1:]}.') for line in lines],
                 H2('Results'), table_html(self.table(), caption), H2('Decisions'), *_decisions_html(self),
