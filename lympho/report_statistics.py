@@ -434,8 +434,8 @@ def low_count_scores(
     inner:list[pd.DataFrame|None], # inner predictions of each; None: no score at its own threshold
     limit:float=LOW_COUNT, # highest count of the subset, 10^9/L
 ) -> pd.DataFrame: # a row a recipe and metric: recipe, metric, value, low, high (95%)
-    """Scores of recipes, of age alone and of the rule within the low-count subset. The own threshold is nested: the best
-    balanced accuracy on inner predictions of low-count patients. A `LymphoError` where a class is missing."""
+    """Scores of recipes, of age alone and of the rule within the low-count subset. The own threshold is nested: the
+    best balanced accuracy on inner predictions of low-count patients. A `LymphoError` where a class is missing."""
     entries = _entries(runs, inner, limit)
     found = {name:_entry_scores(*entry) for name, entry in entries.items()}
     found[_rule_name(limit)] = {f'{name} at own threshold':_triple([v]*3) # by definition, of whatever patients
