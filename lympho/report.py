@@ -331,7 +331,7 @@ def report(self:Run,
     others:list[Run]|None=None, # on the same folds; None: the clinical baseline is cross-validated
     n_jobs:int=1, # folds at a time; -1: one a core
     brief:bool=False, # scores and curves alone: no calibration, referral, cells
-    n_equal_bags:int=0, # how often to run the folds again with equal bags, see equal_bags
+    with_equal_bags:bool=False, # run the folds again with equal bags, see equal_bags
 ) -> Page: # which a notebook shows
     "The report of this run, see `report`; inner predictions are kept in the folder of `path`."
     others = clinical_runs(self, n_jobs=n_jobs) if others is None else others
@@ -341,7 +341,7 @@ def report(self:Run,
         folders = [path and Path(path).parent, *[None]*(len(runs) - 1)]
         inner = {r.recipe.name:r.inner_predictions(folder=f, n_jobs=n_jobs) for r, f in zip(runs, folders)}
         model = fit(self.check_cohort(), self.recipe, miss_rate=0) if self.recipe.encoder else None
-    equal = equal_bags(self, n_samples=n_equal_bags) if n_equal_bags else None
+    equal = equal_bags(self) if with_equal_bags else None
     text = _run_report(self, others, inner, model, equal)
     if path: write_text(path, text)
     return text

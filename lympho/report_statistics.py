@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from .calibration import calibration_scores
 from .clinical import input_columns
 from .cohort import LABELS, LOW_COUNT, Cohort
-from .core import LymphoError, progress, rng
+from .core import LymphoError, derive_seed, progress, rng
 from .crossval import Run, predict_fold
 from .fitting import FittedModel
 from .metrics import bootstrap_weights, evaluate, format_interval
@@ -202,10 +202,11 @@ def shortcut_finding(
         return f'{name} reads no image: what its logit is correlated with goes along with its attributes.'
     tested = found.xs(name, level='recipe').dropna(subset='p')
     if tested.empty: return f'Not assessed for {name}: too few patients of a class, or nothing that varies.'
-    named = tested[tested.p*len(tested) < .05]
-    if len(named):
-        listed = '; '.join(_in_words(row) for _, row in named.iterrows())
-        return f'A shortcut, even given count and age: the logit of {name} is correlated with {listed}.'
+    def listed(n): return '; '.join(_in_words(row) for _, row in tested[tested.p*n < .05].iterrows())
+    named, single = listed(len(tested)), listed(1)
+    if named: return f'A shortcut, even given count and age: the logit of {name} is correlated with {named}.'
+    if single: return (f'No shortcut is proven, but one is not excluded: given count and age, the logit of {name} is '
+                       f'correlated with {single}, which {len(tested)} tests may give by chance.')
     reach = tested[['partial low', 'partial high']].abs().max().max()
     return (f'No shortcut was found: given count and age, the logit of {name} is correlated with none of these '
             f'(smallest {_p_in_words(tested.p.min())} of {len(tested)} tests); the intervals reach to {reach:.2f}.')
@@ -306,19 +307,18 @@ def _bag_size(run, store, cells):
 def equal_bags(
     run:Run, # of a recipe that reads images, with its cohort
     cells:int|None=None, # of each patient; None: as many as the smallest bag has
-    n_samples:int=3, # how often cells are drawn, and the folds run on them
     seed:int=0, # of the cells
-) -> pd.DataFrame: # predictions, see Run; the repeats of the first sample, then those of the second, and so on
-    "The run again with equal bags; a `LymphoError` for a recipe without images, or names a patient with fewer cells."
+) -> pd.DataFrame: # predictions of the same repeats and folds, see Run
+    """The run again with equal bags, in each repeat other cells of a patient. A `LymphoError` for a recipe without
+    images; one names a patient with fewer cells."""
     cohort, recipe, parts = run.check_cohort(), run.recipe, []
     if not recipe.encoder: raise LymphoError(f'{recipe.name} reads no images', 'name an image recipe')
-    store, todo = recipe.store(cohort), run.folds[['repeat', 'fold']].drop_duplicates().to_numpy().tolist()
-    cells, n_repeats = _bag_size(run, store, cells), run.folds['repeat'].nunique()
-    for i in progress(range(n_samples), f'{recipe.name}, {cells} cells of each patient', n_samples):
-        small = _equal_rows(store, cells, seed + i)
+    store, folds = recipe.store(cohort), run.folds[['repeat', 'fold']].drop_duplicates()
+    cells = _bag_size(run, store, cells)
+    for repeat, of in progress(folds.groupby('repeat'), f'{recipe.name}, {cells} cells', folds['repeat'].nunique()):
+        small = _equal_rows(store, cells, derive_seed(seed, 'equal bags', repeat))
         table = recipe.table(cohort, small)
-        each = [predict_fold(recipe, table, run.folds, r, k, small) for r, k in todo]
-        parts += [d.assign(repeat=d['repeat'] + i*n_repeats) for d in each]
+        parts += [predict_fold(recipe, table, run.folds, repeat, k, small) for k in of.fold]
     return pd.concat(parts, ignore_index=True)
 
 # %% ../nbs/45_report_statistics.ipynb #46a10004
