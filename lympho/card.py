@@ -26,7 +26,7 @@ from .metrics import format_interval
 from .quality import MIN_CENTRE, MIN_RANGE, QUALITY_VERSION, usable_cells
 from .report_kit import DISCLAIMER, Page, page, words_html
 from .report_statistics import calibration_table, first_repeat, model_card
-from .report_statistics import shortcuts, site_scores, subgroup_scores
+from .report_statistics import shortcut_finding, shortcuts, site_scores, subgroup_scores
 from .splits import NEARLY_LABEL, site_label_accuracy, site_sizes, split_parts
 from .triage import fit_triage_rule, subgroup_misses, triage, triage_scores, triage_subgroups
 
@@ -547,9 +547,7 @@ def _site_handling(e):
 
 @FACTS.register('robustness')
 def _robustness(e):
-    found = shortcuts(e.run, e.cohort).dropna()
-    lines = [f'{name.capitalize()}: AUC alone {row["AUC alone"]:.2f}, correlation with the logit inside the classes '
-             f'{row["correlation inside the classes"]:+.2f} (p = {row.p:.2f}).' for name, row in found.iterrows()]
+    lines = [shortcut_finding(shortcuts([e.run], e.cohort), e.run)]
     moved = 'The report shows how far the logit moves when cells are reversed, doubled or halved.'
     return lines + [moved]*bool(e.run.recipe.encoder)
 

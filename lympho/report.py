@@ -27,11 +27,14 @@ from .metrics import format_interval, pr_band, roc_band
 from .quality import usable_cells
 from .recipes import BASELINE, RECIPES
 from .report_kit import DISCLAIMER, Page, cells_html, facts_html, figure_html, page, table_html
-from .report_statistics import INTERVALS, calibration_table, data_card, decision_table, first_repeat
+
+# %% ../nbs/47_report.ipynb #47d00001
+from .report_statistics import INTERVALS, calibration_table, data_card, decision_table, equal_bags, first_repeat
 from .report_statistics import interval_cells, invariance, low_count_calibration, low_count_decisions
 from .report_statistics import low_count_differences, low_count_net_benefit, low_count_patients
-from .report_statistics import low_count_scores, miss_table, model_card, own_threshold_table, predictive_table
-from .report_statistics import protocol, referral_table, shortcuts, site_scores, subgroup_scores
+from .report_statistics import low_count_scores, matched_finding, matched_scores, miss_table, model_card
+from .report_statistics import own_threshold_table, predictive_table, protocol, referral_table, shortcut_finding
+from .report_statistics import shortcut_table, shortcuts, site_scores, subgroup_scores
 from .triage import fit_triage_rule, misses_in_words, plot_decision, triage
 
 # %% ../nbs/47_report.ipynb #199b754f
@@ -276,16 +279,26 @@ def _sites(run, cohort):
                        'The site as a shortcut: what the features tell about it (of held-out persons), what it tells '
                        'about the label, and how well the logit ranks patients of one site; 95% intervals.')]
 
-def _shortcuts(run, cohort, model):
-    "Sections on what should not matter."
-    found = shortcuts(run, cohort)
-    same = ' Where it is missing, all patients of a class have the same number.'*bool(found.p.isna().any())
-    alone = [table_html(found.round(3), 'What is not biology: the AUC it would reach alone, and whether the logit '
-                        f'is correlated with it inside the classes.{same}'), *_sites(run, cohort)]
-    if model is None: return alone
-    return [*alone, table_html(invariance(model, cohort).round(4),
-                               'The model fitted on all patients predicts again after a change '
-                               'that should not matter (half of the cells: should matter little).')]
+_AUDIT = ('What is not biology, within each class: the AUC it would reach alone, its rank correlation with the logit, '
+          'and what is left of that once count and age are known, with p; 95% intervals. - : the same for all, too few '
+          'patients, or count and age explain the logit.')
+
+def _audit(runs, cohort, equal):
+    "The finding, and the table that it is read from."
+    found, name = shortcuts(runs, cohort), runs[0].recipe.name
+    logits = {r.recipe.name:r.predictions for r in runs}
+    if equal is not None: logits[f'{name} with equal bags'] = equal
+    matched = matched_scores(logits, cohort)
+    return [P(shortcut_finding(found, runs[0])), P(matched_finding(matched)), table_html(shortcut_table(found), _AUDIT)]
+
+# %% ../nbs/47_report.ipynb #a0d14701
+_SAME = ('The model fitted on all patients predicts again after a change that should not matter (half of the cells: '
+         'should matter little).')
+
+def _shortcuts(runs, cohort, model, equal):
+    "Sections on what should not matter to the first of `runs`, compared with the others."
+    alone = [*_audit(runs, cohort, equal), *_sites(runs[0], cohort)]
+    return [*alone, table_html(invariance(model, cohort).round(4), _SAME)] if model else alone
 
 # %% ../nbs/47_report.ipynb #f11e0007
 _NO_PICTURES = ('No pictures: it is not known which image each row of the features is of. Where their names stand in a '
@@ -369,6 +382,7 @@ def report(
     others:list[Run]=(), # on the same folds, the clinical baseline among them
     inner:dict[str, pd.DataFrame]|None=None, # recipe -> inner predictions; None: no calibration, no referral
     model:FittedModel|None=None, # the recipe fitted on all, if it reads images; None: no cells, no invariance
+    equal:pd.DataFrame|None=None, # predictions of equal_bags; None: not shown
 ) -> Page: # HTML that needs nothing else
     "The report of one run and others; a `LymphoError` where the cohort is another one."
     cohort, others = run.check_cohort(), [r for r in others if r.recipe.name!=run.recipe.name]
@@ -376,6 +390,7 @@ def report(
     referral = _referral(assessed, [inner[r.recipe.name] for r in assessed]) if inner else [
         P('Not assessed: no inner predictions were made.')]
     cells = [H2('Cells'), *_cells(model, cohort)] if model else []
+    audited = [run, *(r for r in others if r.recipe.name==BASELINE)]
     subgroups = table_html(subgroup_scores(run, cohort), 'Scores by sex, age and count at logit 0, with 95% intervals. '
                            + INTERVALS)
     cards = [H3('Model card'), facts_html(model_card(run)), H3('Data card'), facts_html(data_card(run, cohort))]
@@ -383,7 +398,8 @@ def report(
                 *_notes(run), H2('Results'), *_results([*others, run], run),
                 H2('Calibration'), *referral, H2('Low count'), *_low_count([run, *others], inner or {}),
                 H2('Subgroups'), subgroups,
-                H2('Shortcuts'), *_shortcuts(run, cohort, model), *cells, H2('Cohort'), *_cohort(cohort, run.recipe),
+                H2('Shortcuts'), *_shortcuts(audited, cohort, model, equal), *cells,
+                H2('Cohort'), *_cohort(cohort, run.recipe),
                 H2('Cards'), *cards, H2('Made with'), _made_with(run))
 
 # %% ../nbs/47_report.ipynb #f22b2c2b
@@ -396,6 +412,7 @@ def report(self:Run,
     others:list[Run]|None=None, # on the same folds; None: the clinical baseline is cross-validated
     n_jobs:int=1, # folds at a time; -1: one a core
     brief:bool=False, # scores and curves alone: no calibration, referral, cells
+    with_equal_bags:bool=False, # run the folds again with equal bags, see equal_bags
     card:Path|str|None=None, # TOML that the authors have filled in, see find_entries; None: that beside path, if any
 ) -> Page: # which a notebook shows
     "The report of this run, see `report`; its card, see `write_card`, and inner predictions are kept beside it."
@@ -408,7 +425,8 @@ def report(self:Run,
         folders = [path and Path(path).parent, *[None]*(len(runs) - 1)]
         inner = {r.recipe.name:r.inner_predictions(folder=f, n_jobs=n_jobs) for r, f in zip(runs, folders)}
         model = fit(self.check_cohort(), self.recipe, miss_rate=0) if self.recipe.encoder else None
-    text = _run_report(self, others, inner, model)
+    equal = equal_bags(self) if with_equal_bags else None
+    text = _run_report(self, others, inner, model, equal)
     if not path: return text
     write_text(path, text)
     write_card(self, path, inner and inner[self.recipe.name], entries)
