@@ -42,6 +42,7 @@ class CellEncoder(nn.Module):
     digest:str # of all that determines the features: of the weights, or a version
     width:int # features of a cell
     note:str = '' # what of a file of own weights is not used
+    batch:int|None = None # images at a time that suit it; None: as suits the device
 
     def forward(self,
         images:torch.Tensor, # (n, 3, h, w), uint8 or floats from 0 to 1
@@ -476,6 +477,7 @@ def make_encoder(
 class MorphometryEncoder(CellEncoder):
     "Morphometric features, without a network; see lympho.morphometry."
     name, width, digest = 'morphometry', len(MORPHOMETRY), digest([*MORPHOMETRY, MORPHOMETRY_VERSION])
+    batch = 512 # some for each core
     measure = staticmethod(morphometry) # (n, h, w, 3) uint8 -> (n, width) float32
 
     def forward(self,
@@ -559,7 +561,7 @@ class _AtStages(nn.Module):
 def _make_runner(encoder, stages, device, batch, engine):
     "What computes features of images; only a network is compiled, nothing that overrides how it is used."
     is_network = type(encoder).forward is TimmEncoder.forward
-    return Runner(_AtStages(encoder, stages), device, batch, engine if is_network else 'torch')
+    return Runner(_AtStages(encoder, stages), device, batch or encoder.batch, engine if is_network else 'torch')
 
 # %% ../nbs/22_encoders.ipynb #3464d3cb
 class FeatureStore(Store):
@@ -572,7 +574,7 @@ class FeatureStore(Store):
         encoder:CellEncoder, # moved to `device`
         path:Path|str, # folder of the store, made or brought up to date
         stages:tuple[int, ...]=STAGES, # indices of the encoder's stages
-        batch:int|None=None, # images that go through the network at a time; None: as suits the device
+        batch:int|None=None, # images that go through the network at a time; None: as suits encoder and device
         device:str|None=None, # None: the GPU if there is one; computes in float16 there, in float32 on the CPU
         engine:str|None=None, # of a network: 'openvino' or 'torch'; None: the fastest, see lympho.engines
     ) -> 'FeatureStore': # of exactly the cells of `images`

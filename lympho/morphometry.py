@@ -7,12 +7,14 @@ __all__ = ['MORPHOMETRY', 'MORPHOMETRY_VERSION', 'TEXTURE', 'TEXTURE_VERSION', '
            'texture']
 
 # %% ../nbs/12_morphometry.ipynb #78384776
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
 from skimage.feature import graycomatrix, graycoprops
 from skimage.morphology import disk
+from threadpoolctl import ThreadpoolController
 
 from .core import LymphoError
 
@@ -234,12 +236,20 @@ def measure(
     offset = np.hypot(*(of_nuclei - of_cells))/np.sqrt(b/np.pi)
     return np.stack([*np.log([a, b, (b - a).clip(10)]), a/b, *inner, *outer, offset], 1)
 
+# %% ../nbs/12_morphometry.ipynb #6b2d0f51
+def _in_threads(describe, images):
+    "The rows of `describe` for all images, 64 at a time; the threads of NumPy itself are off meanwhile."
+    parts = [images[i:i + 64] for i in range(0, len(images), 64)] or [images]
+    blas = ThreadpoolController().select(user_api='blas')
+    n_threads = max((library['num_threads'] for library in blas.info()), default=1)
+    with blas.limit(limits=1), ThreadPoolExecutor(n_threads) as pool:
+        return np.concatenate([*pool.map(describe, parts)]).astype(np.float32)
+
 def morphometry(
     images:np.ndarray, # (n, h, w, 3) uint8, n at least 1, the cell in the centre
 ) -> np.ndarray: # (n, len(MORPHOMETRY)) float32
     "The features of `MORPHOMETRY` for each cell; a `LymphoError` as for `density`."
-    parts = [images[i:i + 64] for i in range(0, len(images), 64)] or [images]
-    return np.concatenate([measure(*outlines(density(part))) for part in parts]).astype(np.float32)
+    return _in_threads(lambda part: measure(*outlines(density(part))), images)
 
 # %% ../nbs/12_morphometry.ipynb #7e570002
 _GREYS, _DISTANCES, _RADII = 12, (1, 3, 6), (1, 2, 4) # grey levels; pixels
@@ -265,7 +275,8 @@ def _grains(grey, nucleus):
     closed = [(ndimage.grey_closing(grey, footprint=d) - grey)[nucleus].mean() for d in discs]
     return np.array(opened + closed)
 
-def _of_nucleus(dense, nucleus):
+# %% ../nbs/12_morphometry.ipynb #7e570007
+def _describe_nucleus(dense, nucleus):
     "The features of TEXTURE of one cell."
     box, = ndimage.find_objects(nucleus.astype(int))
     grey, nucleus = dense[box][..., 1], nucleus[box]
@@ -278,5 +289,7 @@ def texture(
     images:np.ndarray, # (n, h, w, 3) uint8, n at least 1, the cell in the centre
 ) -> np.ndarray: # (n, len(TEXTURE)) float32
     "The features of `TEXTURE` of the nucleus of each cell; a `LymphoError` as for `density`."
-    dense = density(images)
-    return np.array([_of_nucleus(*pair) for pair in zip(dense, outlines(dense)[0])], np.float32)
+    def describe(part):
+        dense = density(part)
+        return np.array([_describe_nucleus(*pair) for pair in zip(dense, outlines(dense)[0])])
+    return _in_threads(describe, images)
