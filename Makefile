@@ -8,8 +8,8 @@ BASE   := $(wordlist 3,99,$(KEYS))
 PLACE  := .venv/.ready-$(word 1,$(KEYS))
 READY  := $(PLACE)-$(word 2,$(KEYS))
 AVX512 := AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL
-# one thread, and the instructions that all x86 processors have, so that stored outputs are the same on each of them
-ONE    := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES='$(AVX512)' \
+# one thread, PyTorch and the instructions that all x86 processors have, so that stored outputs are the same on each of them
+ONE    := LYMPHO_ENGINE=torch OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES='$(AVX512)' \
           MKL_ENABLE_INSTRUCTIONS=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 
 .DEFAULT_GOAL := help

@@ -31,7 +31,7 @@ setup(
     packages=find_packages(include=["lympho", "lympho.*"]),
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
-    extras_require={x: cfg[f"{x}_requirements"].split() for x in ("dev", "bench", "cluster")},
+    extras_require={x: cfg[f"{x}_requirements"].split() for x in ("dev", "bench", "cluster", "openvino")},
     entry_points={"console_scripts": cfg["console_scripts"].split(),
                   "nbdev": [f"{cfg['lib_path']}={cfg['lib_path']}._modidx:d"]},
     zip_safe=False,

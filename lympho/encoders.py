@@ -29,6 +29,7 @@ from torch import nn
 
 from .cohort import Cohort
 from .core import LymphoError, Registry, atomic, cache_folder, digest, writing
+from .engines import Runner
 from .images import ImageStore, Store
 from .morphometry import MORPHOMETRY, MORPHOMETRY_VERSION, TEXTURE, TEXTURE_VERSION, morphometry, texture
 
@@ -41,6 +42,7 @@ class CellEncoder(nn.Module):
     digest:str # of all that determines the features: of the weights, or a version
     width:int # features of a cell
     note:str = '' # what of a file of own weights is not used
+    batch:int|None = None # images at a time that suit it; None: as suits the device
 
     def forward(self,
         images:torch.Tensor, # (n, 3, h, w), uint8 or floats from 0 to 1
@@ -475,6 +477,7 @@ def make_encoder(
 class MorphometryEncoder(CellEncoder):
     "Morphometric features, without a network; see lympho.morphometry."
     name, width, digest = 'morphometry', len(MORPHOMETRY), digest([*MORPHOMETRY, MORPHOMETRY_VERSION])
+    batch = 512 # some for each core
     measure = staticmethod(morphometry) # (n, h, w, 3) uint8 -> (n, width) float32
 
     def forward(self,
@@ -547,11 +550,18 @@ def settings(self:ConcatEncoder,
     return settings | {'zoom':zooms} if zooms else settings
 
 # %% ../nbs/22_encoders.ipynb #014129eb
-def _compute_features(encoder, images, stages, batch, device):
-    "Features (n, d) of `images`, float16, a batch at a time."
-    kind = torch.device(device).type
-    with torch.inference_mode(), torch.autocast(kind, torch.float16, enabled=kind=='cuda'):
-        return torch.cat([encoder(b, stages).half() for b in images.split(batch)]).cpu().numpy()
+class _AtStages(nn.Module):
+    "An encoder that is asked for the same stages always."
+    def __init__(self, encoder, stages):
+        super().__init__()
+        self.encoder, self.stages = encoder, stages
+
+    def forward(self, images): return self.encoder(images, self.stages)
+
+def _make_runner(encoder, stages, device, batch, engine):
+    "What computes features of images; only a network is compiled, nothing that overrides how it is used."
+    is_network = type(encoder).forward is TimmEncoder.forward
+    return Runner(_AtStages(encoder, stages), device, batch or encoder.batch, engine if is_network else 'torch')
 
 # %% ../nbs/22_encoders.ipynb #3464d3cb
 class FeatureStore(Store):
@@ -564,16 +574,17 @@ class FeatureStore(Store):
         encoder:CellEncoder, # moved to `device`
         path:Path|str, # folder of the store, made or brought up to date
         stages:tuple[int, ...]=STAGES, # indices of the encoder's stages
-        batch:int=64, # images that go through the network at a time
+        batch:int|None=None, # images that go through the network at a time; None: as suits encoder and device
         device:str|None=None, # None: the GPU if there is one; computes in float16 there, in float32 on the CPU
+        engine:str|None=None, # of a network: 'openvino' or 'torch'; None: the fastest, see lympho.engines
     ) -> 'FeatureStore': # of exactly the cells of `images`
         "Compute what `path` lacks; a `LymphoError` where a stage does not exist or a number is not finite in float16."
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         encoder, settings = encoder.to(device), images.settings | encoder.settings(stages)
-        def compute(cells):
-            crops = images.as_tensor(images.values[cells.index])
-            return _compute_features(encoder, crops, stages, batch, device)
-        return cls.write(path, images.cells, settings, (encoder.n_features(stages),), 'float16', compute, 8*batch)
+        run = _make_runner(encoder, stages, device, batch, engine)
+        def compute(cells): return run(images.as_tensor(images.values[cells.index])).numpy()
+        shape = (encoder.n_features(stages),)
+        return cls.write(path, images.cells, settings, shape, 'float16', compute, 8*(batch or 64))
 
 # %% ../nbs/22_encoders.ipynb #2dd6d620
 def export_h5(

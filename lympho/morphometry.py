@@ -7,70 +7,177 @@ __all__ = ['MORPHOMETRY', 'MORPHOMETRY_VERSION', 'TEXTURE', 'TEXTURE_VERSION', '
            'texture']
 
 # %% ../nbs/12_morphometry.ipynb #78384776
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 from skimage.feature import graycomatrix, graycoprops
-from skimage.measure import regionprops
 from skimage.morphology import disk
+from threadpoolctl import ThreadpoolController
 
 from .core import LymphoError
 
 # %% ../nbs/12_morphometry.ipynb #7472659c
+def _absorption(images):
+    "The optical density of a few images before the blur, (h, n, 3, w) float64 of float32 precision."
+    n, h, w, _ = images.shape
+    light = np.percentile(images[:, ::4, ::4].astype(np.float32) + 1, 90, axis=(1, 2)).clip(100)
+    table = -np.log(np.arange(1, 257, dtype=np.float32)/light[..., None]).astype(np.float64)
+    res = np.empty((h, n, 3, w))
+    for i, c in np.ndindex(n, 3): np.take(table[i, c], images[i, :, :, c], out=res[:, i, c], mode='clip')
+    return res
+
+# %% ../nbs/12_morphometry.ipynb #7472659d
+@lru_cache
+def _blur_weights(side): return ndimage.gaussian_filter1d(np.eye(side), 1.4)
+
+def _blur(x):
+    "Rows (m, side) float64, blurred to float32."
+    weights, res = _blur_weights(x.shape[1]), np.empty_like(x)
+    for i in range(0, x.shape[1], 16):
+        near = slice(max(0, i - 6), i + 16 + 6)
+        np.matmul(x[:, near], weights[near, i:i + 16], out=res[:, i:i + 16])
+    return res.astype(np.float32)
+
+# %% ../nbs/12_morphometry.ipynb #7472659e
 def density(
     images:np.ndarray, # (n, h, w, 3) uint8
-) -> np.ndarray: # (n, h, w, 3) optical density of red, green and blue
+) -> np.ndarray: # (n, h, w, 3) float32 optical density of red, green and blue
     """The optical density of each pixel, relative to the 90th percentile of its image.
     Raises `LymphoError` unless these are colour images as bytes."""
     if images.ndim!=4 or images.shape[3]!=3 or images.dtype!=np.uint8:
         raise LymphoError(f'images of shape {images.shape} and type {images.dtype}',
                           'give a batch of colour images, (n, h, w, 3) of uint8')
-    x = images.astype(np.float32) + 1
-    light = np.percentile(x[:, ::4, ::4], 90, axis=(1, 2), keepdims=True).clip(100)
-    return ndimage.gaussian_filter(-np.log(x/light), (0, 1.4, 1.4, 0))
+    res = np.empty((3, *images.shape[:3]), np.float32)
+    for i in range(0, len(images), 8): # as many as the caches of a core hold
+        x = _absorption(images[i:i + 8])
+        down = _blur(x.reshape(len(x), -1).T).T.astype(np.float64)
+        res[:, i:i + 8] = _blur(down.reshape(-1, x.shape[3])).reshape(x.shape).transpose(2, 1, 0, 3)
+    return np.moveaxis(res, 0, -1)
+
+# %% ../nbs/12_morphometry.ipynb #747265a0
+def _pack(masks):
+    "Masks (n, h, w) as bits (h, w, n/64)."
+    bits = np.zeros((-(-len(masks)//64)*8, *masks.shape[1:]), np.uint8)
+    for i, mask in enumerate(masks): bits[i//8] |= mask.view(np.uint8) << np.uint8(i % 8)
+    return np.ascontiguousarray(np.moveaxis(bits, 0, -1)).view(np.uint64)
+
+def _unpack(bits, n):
+    "The first n masks (n, h, w) of `bits`."
+    planes = np.ascontiguousarray(np.moveaxis(bits.view(np.uint8), -1, 0))
+    return np.stack([(planes[i//8] >> np.uint8(i % 8)) & np.uint8(1) for i in range(n)]).view(bool)
+
+# %% ../nbs/12_morphometry.ipynb #747265a1
+def _erode(bits):
+    res = np.zeros_like(bits)
+    res[1:-1, 1:-1] = bits[1:-1, 1:-1] & bits[:-2, 1:-1] & bits[2:, 1:-1] & bits[1:-1, :-2] & bits[1:-1, 2:]
+    return res
+
+def _dilate(bits, axes=(0, 1)):
+    res = bits.copy()
+    for axis in axes:
+        new, old = res.swapaxes(0, axis), bits.swapaxes(0, axis)
+        new[1:] |= old[:-1]
+        new[:-1] |= old[1:]
+    return res
+
+def _open(bits, times):
+    "Erode, then dilate, so often."
+    for change in [_erode]*times + [_dilate]*times: bits = change(bits)
+    return bits
+
+# %% ../nbs/12_morphometry.ipynb #747265a3
+def _near(bits, distance):
+    "The pixels whose distance from a mask is less than `distance`."
+    n, rows, width, res = len(bits), bits, 0, bits.copy()
+    for dy in reversed(range(min(distance, n))):
+        while (width + 1)**2 + dy**2 < distance**2: rows, width = _dilate(rows, [1]), width + 1
+        res[dy:] |= rows[:n - dy]
+        res[:n - dy] |= rows[dy:]
+    return res
+
+# %% ../nbs/12_morphometry.ipynb #747265a4
+def _sweep(lines, free):
+    "Extend each of the lines by the one before it, in place."
+    for before, line, allowed in zip(lines, lines[1:], free[1:]): line |= before & allowed
+
+def _connected(seeds, bits):
+    "The parts of `bits` that are connected with `seeds`."
+    res = seeds & bits
+    for axis, step in np.ndindex(2, 2):
+        lines, free = (x.swapaxes(0, axis)[::1 - 2*step] for x in (res, bits))
+        _sweep(lines, free)
+    while ((more := _dilate(res) & bits)!=res).any(): res = more
+    return res
+
+def _fill_holes(bits):
+    border = np.full_like(bits, ~np.uint64(0))
+    border[1:-1, 1:-1] = 0
+    return ~_connected(border, ~bits)
 
 # %% ../nbs/12_morphometry.ipynb #275882bb
 def _otsu(x):
     "The threshold between two groups of `x` that leaves least variance within them."
-    n, edge = np.histogram(x, 64)
-    middle, below = (edge[1:] + edge[:-1])/2, np.cumsum(n)[:-1]
+    x = np.sort(x)
+    low, high = (x[0], x[-1]) if x[0] < x[-1] else (x[0] - .5, x[0] + .5)
+    edge = np.linspace(low, high, 65, dtype=x.dtype)
+    below = np.append(np.searchsorted(x, edge[:-1]), len(x))
+    n, below = np.diff(below), below[1:-1]
+    middle = (edge[1:] + edge[:-1])/2
     total = np.cumsum(n*middle)
-    between = (total[-1]*below/n.sum() - total[:-1])**2/(below*(n.sum() - below))
+    with np.errstate(invalid='ignore'): # all in one group
+        between = (total[-1]*below/len(x) - total[:-1])**2/(below*(len(x) - below))
     return middle[between.argmax()]
 
 # %% ../nbs/12_morphometry.ipynb #6b2d0f41
+@lru_cache
 def _from_centre(shape):
-    "The distance of each pixel from the centre of an image."
-    return np.hypot(*(np.indices(shape).T - np.array(shape)/2).T)
+    "The distance of each pixel from the centre of an image, and its rank; of equal ones the first is nearer."
+    distance = np.hypot(*(np.indices(shape).T - np.array(shape)/2).T)
+    return distance, distance.ravel().argsort(kind='stable').argsort().astype(np.uint32).reshape(shape)
 
-def _nearest(mask):
-    "The part of `mask` that is nearest to the centre, of those with a hundred pixels if there are any."
-    part, n = ndimage.label(mask)
-    if not n: return mask
+_FLAT = np.zeros((3, 3, 3), bool)
+_FLAT[1] = ndimage.generate_binary_structure(2, 1) # four neighbours, all in the same image
+
+def _find_large(part, n):
+    "Which of the labels 0 to n have a hundred pixels, or as many as any in their image."
     size = np.bincount(part.ravel(), minlength=n + 1)
     size[0] = 0
-    is_large = (size >= min(100, size.max()))[part] & mask
-    return part==part.flat[np.where(is_large, _from_centre(mask.shape), np.inf).argmin()]
+    image = np.searchsorted(np.maximum.accumulate(part.max((1, 2))), np.arange(n + 1)) # labels ascend
+    largest = np.zeros(len(part), int)
+    np.maximum.at(largest, image, size)
+    return (size >= np.minimum(100, largest[image])) & (size > 0)
+
+# %% ../nbs/12_morphometry.ipynb #6b2d0f47
+def _nearest(masks):
+    "The part of each mask that is nearest to the centre, of those with a hundred pixels if there are any."
+    part, n = ndimage.label(masks, _FLAT)
+    _, rank = _from_centre(masks.shape[1:])
+    ranks = np.where(_find_large(part, n)[part], rank, rank.size).reshape(len(part), -1)
+    chosen = np.take_along_axis(part.reshape(len(part), -1), ranks.argmin(1)[:, None], 1)
+    return (part==chosen[..., None]) & masks
 
 # %% ../nbs/12_morphometry.ipynb #6b2d0f42
-def _nucleus(dense):
-    "The mask of the nucleus; a disc of six pixels in the middle where none is found."
-    red, green, blue = np.moveaxis(dense, -1, 0)
-    stained = green[green > .25]
-    dark = (red - blue > .12) & (green > (_otsu(stained) if len(stained) else np.inf))
-    nucleus = ndimage.binary_fill_holes(_nearest(ndimage.binary_opening(dark, iterations=2)))
-    return nucleus if nucleus.any() else _from_centre(green.shape) < 6
+def _nuclei(red, green, blue):
+    "The masks of nuclei; a disc of six pixels in the middle where none is found."
+    stained = [g[g > .25] for g in green]
+    threshold = np.array([_otsu(x) if len(x) else np.inf for x in stained], np.float32)
+    dark = (red - blue > .12) & (green > threshold[:, None, None])
+    opened = _unpack(_open(_pack(dark), 2), len(dark))
+    nuclei = _unpack(_fill_holes(_pack(_nearest(opened))), len(dark))
+    nuclei[~nuclei.any((1, 2))] = _from_centre(dark.shape[1:])[0] < 6
+    return nuclei
 
 def outlines(
-    dense:np.ndarray, # (h, w, 3), see density
-) -> tuple[np.ndarray, np.ndarray]: # (h, w) masks of nucleus and cell; the nucleus is part of the cell
-    "Segment nucleus and cell; where no nucleus is found, a disc of six pixels in the middle stands for both."
-    _, green, blue = np.moveaxis(dense, -1, 0)
-    nucleus = _nucleus(dense)
-    cell = ndimage.binary_opening((blue < .42*green) & (green > .1), iterations=3) | nucleus
-    cell &= ndimage.distance_transform_edt(~nucleus) < 35
-    part, _ = ndimage.label(cell)
-    return nucleus, ndimage.binary_fill_holes(part==part[nucleus][0])
+    dense:np.ndarray, # (n, h, w, 3), see density
+) -> tuple[np.ndarray, np.ndarray]: # (n, h, w) masks of nuclei and cells; a nucleus is part of its cell
+    "Segment nuclei and cells; where no nucleus is found, a disc of six pixels in the middle stands for both."
+    red, green, blue = np.moveaxis(dense, -1, 0)
+    nuclei = _nuclei(red, green, blue)
+    packed = _pack(nuclei)
+    cells = (_open(_pack((blue < .42*green) & (green > .1)), 3) | packed) & _near(packed, 35)
+    return nuclei, _unpack(_fill_holes(_connected(packed, cells)), len(nuclei))
 
 # %% ../nbs/12_morphometry.ipynb #b3adace6
 MORPHOMETRY = ('nucleus area', 'cell area', 'cytoplasm area', 'N:C ratio',
@@ -78,30 +185,71 @@ MORPHOMETRY = ('nucleus area', 'cell area', 'cytoplasm area', 'N:C ratio',
                'cell axis ratio', 'cell solidity', 'cell form factor', 'nucleus offset')
 MORPHOMETRY_VERSION = 1 # of the features; counted up when a number changes
 
-def _shape(mask):
-    "Area, centroid, axis ratio, solidity and form factor."
-    region, = regionprops(mask.astype(np.uint8))
-    rim = np.argwhere(mask & ~ndimage.binary_erosion(mask))
-    solidity = region.area/(ConvexHull(rim).volume + len(rim)/2)
-    form_factor = 4*np.pi*region.area/(1.12*len(rim))**2
-    axis_ratio = region.axis_minor_length/region.axis_major_length
-    return region.area, np.array(region.centroid), axis_ratio, solidity, form_factor
+def _below_hull(heights):
+    "The integral (m,) of the lower convex hull of `heights` (m, h); infinite ones at the ends are left out."
+    row, each = np.arange(heights.shape[1]), np.arange(len(heights))
+    there = np.isfinite(heights)
+    at, last = there.argmax(1), row[-1] - there[:, ::-1].argmax(1)
+    res = np.zeros(len(heights))
+    while (at < last).any(): # from corner to corner: the next one is where the slope is least
+        first, here = at.min() + 1, heights[each, at]
+        steps = row[first:] - at[:, None]
+        slopes = np.where(steps > 0, (heights[:, first:] - here[:, None])/np.maximum(steps, 1), np.inf)
+        new = np.where(at < last, first + slopes.argmin(1), at)
+        res += (here + heights[each, new])/2*(new - at)
+        at = new
+    return res
+
+# %% ../nbs/12_morphometry.ipynb #b3adace7
+def _hull_areas(masks):
+    "The areas of the convex hulls of pixel centres, between the leftmost and the rightmost pixel of each row."
+    has_none = ~masks.any(2)
+    left = np.where(has_none, np.inf, masks.argmax(2))
+    right = np.where(has_none, -np.inf, masks.shape[2] - 1 - masks[:, :, ::-1].argmax(2))
+    return -_below_hull(np.concatenate([left, -right])).reshape(2, -1).sum(0)
+
+@lru_cache
+def _monomials(shape):
+    y, x = np.indices(shape).reshape(2, -1).astype(float)
+    return np.stack([np.ones_like(x), y, x, y*y, x*x, x*y], 1)
+
+# %% ../nbs/12_morphometry.ipynb #b3adace8
+def _shapes(masks):
+    "Of each mask area, centroid, axis ratio, solidity and form factor."
+    n = len(masks)
+    area, y, x, yy, xx, xy = (masks.reshape(n, -1).astype(float) @ _monomials(masks.shape[1:])).T
+    y, x = y/area, x/area
+    yy, xx, xy = yy/area - y*y, xx/area - x*x, xy/area - x*y
+    mean, half = (yy + xx)/2, np.hypot((yy - xx)/2, xy) # the variances along the axes are their sum and difference
+    rim = area - _unpack(_erode(_pack(masks)), n).sum((1, 2))
+    solidity = area/(_hull_areas(masks) + rim/2)
+    form_factor = 4*np.pi*area/(1.12*rim)**2
+    return area, np.stack([y, x]), np.sqrt((mean - half).clip(0)/(mean + half)), solidity, form_factor
 
 # %% ../nbs/12_morphometry.ipynb #6b2d0f43
 def measure(
-    nucleus:np.ndarray, # (h, w) mask, not empty
-    cell:np.ndarray, # (h, w) mask that holds it
-) -> list[float]: # the features of MORPHOMETRY: logarithms of areas in pixels, the others as shares of 1
-    "Size and shape of a cell and its nucleus."
-    (a, of_nucleus, *inner), (b, of_cell, *outer) = _shape(nucleus), _shape(cell)
-    offset = np.hypot(*(of_nucleus - of_cell))/np.sqrt(b/np.pi)
-    return [*np.log([a, b, max(b - a, 10)]), a/b, *inner, *outer, offset]
+    nuclei:np.ndarray, # (n, h, w) masks, none of them empty
+    cells:np.ndarray, # (n, h, w) masks that hold them
+) -> np.ndarray: # (n, len(MORPHOMETRY)): logarithms of areas in pixels, the others as shares of 1
+    "Size and shape of cells and their nuclei."
+    (a, of_nuclei, *inner), (b, of_cells, *outer) = _shapes(nuclei), _shapes(cells)
+    offset = np.hypot(*(of_nuclei - of_cells))/np.sqrt(b/np.pi)
+    return np.stack([*np.log([a, b, (b - a).clip(10)]), a/b, *inner, *outer, offset], 1)
+
+# %% ../nbs/12_morphometry.ipynb #6b2d0f51
+def _in_threads(describe, images):
+    "The rows of `describe` for all images, 64 at a time; the threads of NumPy itself are off meanwhile."
+    parts = [images[i:i + 64] for i in range(0, len(images), 64)] or [images]
+    blas = ThreadpoolController().select(user_api='blas')
+    n_threads = max((library['num_threads'] for library in blas.info()), default=1)
+    with blas.limit(limits=1), ThreadPoolExecutor(n_threads) as pool:
+        return np.concatenate([*pool.map(describe, parts)]).astype(np.float32)
 
 def morphometry(
     images:np.ndarray, # (n, h, w, 3) uint8, n at least 1, the cell in the centre
 ) -> np.ndarray: # (n, len(MORPHOMETRY)) float32
     "The features of `MORPHOMETRY` for each cell; a `LymphoError` as for `density`."
-    return np.array([measure(*outlines(d)) for d in density(images)], np.float32)
+    return _in_threads(lambda part: measure(*outlines(density(part))), images)
 
 # %% ../nbs/12_morphometry.ipynb #7e570002
 _GREYS, _DISTANCES, _RADII = 12, (1, 3, 6), (1, 2, 4) # grey levels; pixels
@@ -127,9 +275,9 @@ def _grains(grey, nucleus):
     closed = [(ndimage.grey_closing(grey, footprint=d) - grey)[nucleus].mean() for d in discs]
     return np.array(opened + closed)
 
-def _of_nucleus(dense):
+# %% ../nbs/12_morphometry.ipynb #7e570007
+def _describe_nucleus(dense, nucleus):
     "The features of TEXTURE of one cell."
-    nucleus, _ = outlines(dense)
     box, = ndimage.find_objects(nucleus.astype(int))
     grey, nucleus = dense[box][..., 1], nucleus[box]
     mean, sd = grey[nucleus].mean(), grey[nucleus].std() + .01
@@ -141,4 +289,7 @@ def texture(
     images:np.ndarray, # (n, h, w, 3) uint8, n at least 1, the cell in the centre
 ) -> np.ndarray: # (n, len(TEXTURE)) float32
     "The features of `TEXTURE` of the nucleus of each cell; a `LymphoError` as for `density`."
-    return np.array([_of_nucleus(d) for d in density(images)], np.float32)
+    def describe(part):
+        dense = density(part)
+        return np.array([_describe_nucleus(*pair) for pair in zip(dense, outlines(dense)[0])])
+    return _in_threads(describe, images)
