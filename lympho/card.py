@@ -589,17 +589,18 @@ def _is_small(n, t, patients):
     of, tumoral = len(patients), int(patients.label.sum())
     return n - t < FEW or t < FEW or _hides(t, tumoral) or _hides(n - t, of - tumoral)
 
-def _few_missing(patients):
-    "Would the sizes of subgroups give away a few patients with a missing attribute, as what is left of their class?"
-    missing = patients[['sex', 'age', 'count']].isna().groupby(patients.label.astype(int)).sum()
-    return bool(((missing > 0) & (missing < FEW)).any(axis=None))
+def _gives_away(patients):
+    "Would the sizes of subgroups give away a few patients of a class, at small sites or with a missing attribute?"
+    missing, sites = patients[['sex', 'age', 'count']].isna(), site_sizes(patients)
+    left = pd.concat([missing.groupby(patients.label.astype(int)).sum().T, sites[sites < FEW].sum().to_frame().T])
+    return bool(((left > 0) & (left < FEW)).any(axis=None))
 
 def _size(r): return f' ({r.patients} patients, {r.tumoral} tumoral)'
 
 # %% ../nbs/46a_card.ipynb #46a1003b
 @FACTS.register('subgroups')
 def _by_subgroup(e):
-    table, is_hidden = subgroup_scores(e.run, e.cohort), _few_missing(e.held_out)
+    table, is_hidden = subgroup_scores(e.run, e.cohort), _gives_away(e.held_out)
     lines = [f'{name}{_size(r)*(not is_hidden)}: AUC {r.AUC}, sensitivity {r.sensitivity}, specificity {r.specificity}.'
              for name, r in table.iterrows() if not _is_small(r.patients, r.tumoral, e.held_out)]
     return lines or f'No subgroup by sex, age, count or site has {FEW} patients of each class.'
@@ -675,20 +676,22 @@ def _errors(e):
 # %% ../nbs/46a_card.ipynb #46a10042
 @FACTS.register('limits')
 def _limits(e):
-    held = 'its sites were held out in turn' if e.run.protocol=='site' else 'other hospitals were not tested'
-    lines = [f'One cohort, internal validation: {held}; other scanners and stains were not tested.',
+    held = {'site':'its sites were held out in turn; no other cohort was tested'}.get(
+        e.run.protocol, 'other hospitals, scanners and stains were not tested')
+    lines = [f'One cohort, internal validation: {held}.',
              'Where several recipes were compared on these patients, the scores of the best one are too high.']
     accuracy = site_label_accuracy(e.patients)
     if accuracy >= NEARLY_LABEL: lines.append('The site nearly equals the label, so scores may be those of the site.')
     if e.run.recipe.reads_files: lines.append('Features come from files; how they were made is not known to the run.')
     return lines + [note for note in [e.run.recipe.note_on_inputs(e.patients)] if note]
 
+# %% ../nbs/46a_card.ipynb #46a10043
 @FACTS.register('generalisability')
 def _generalisability(e):
     return ('The numbers hold for patients like those of this cohort. `lympho validate` evaluates a fitted model on '
             'another one, and compares scores, calibration, decisions and distribution.')
 
-# %% ../nbs/46a_card.ipynb #46a10045
+# %% ../nbs/46a_card.ipynb #46a10046
 class CardRow(NamedTuple):
     "An item with what is stated there."
     item:Item # of ITEMS
@@ -701,7 +704,7 @@ class CardRow(NamedTuple):
         "Who has filled in the item; blank where a part is missing."
         return 'blank' if self.open else 'authors' if self.entries else 'run'
 
-# %% ../nbs/46a_card.ipynb #46a10046
+# %% ../nbs/46a_card.ipynb #46a10047
 def _concerns(field, recipe):
     "Does a blank concern a model of this recipe?"
     if field in ('image_selection', 'scanner', 'stain'): return bool(recipe.encoder)
@@ -712,7 +715,7 @@ def _fact_lines(evidence, name):
     found = FACTS[name](evidence) if callable(FACTS[name]) else FACTS[name]
     return [found] if isinstance(found, str) else found
 
-# %% ../nbs/46a_card.ipynb #46a10047
+# %% ../nbs/46a_card.ipynb #46a10048
 def card_rows(
     run:Run, # finished, with its cohort
     inner:pd.DataFrame|None=None, # see Run.inner_predictions; None: no calibration, no referral
@@ -727,7 +730,7 @@ def card_rows(
                        [given[f] for f in fields if given.get(f)], [f for f in fields if not given.get(f)])
     return [row(item) for item in ITEMS]
 
-# %% ../nbs/46a_card.ipynb #46a10048
+# %% ../nbs/46a_card.ipynb #46a10049
 def card_counts(
     rows:list[CardRow], # see card_rows
 ) -> str: # one sentence
@@ -737,7 +740,7 @@ def card_counts(
     end = f', {n["blank"]} have a blank ({partly} of these are filled in part)' if n['blank'] else '; none has a blank'
     return f'{start}{end}.'
 
-# %% ../nbs/46a_card.ipynb #46a1004c
+# %% ../nbs/46a_card.ipynb #46a1004d
 _ABOUT = ('The run fills in what it knows; what only its authors know is filled into card.toml, and has a bar at its '
           f'side (in text, italics). Groups of fewer than {FEW} patients are not shown. What an item asks is in our '
           'words: read the guidelines for theirs.')
@@ -751,13 +754,13 @@ def _by_section(rows):
 
 def _title(run): return f'Card of {run.recipe.name} on {run.info["cohort"]["name"]}'
 
-# %% ../nbs/46a_card.ipynb #46a1004d
+# %% ../nbs/46a_card.ipynb #46a1004e
 def _stated_html(r):
     "Paragraphs of a row."
     blanks = [P(Mark(f'blank: {f}'), f' {FIELDS[f]}') for f in r.open]
     return [*map(P, r.facts), *(P(e, cls='entry') for e in r.entries), *blanks]
 
-# %% ../nbs/46a_card.ipynb #46a1004e
+# %% ../nbs/46a_card.ipynb #46a1004f
 def card_html(
     run:Run, # that the card is of
     rows:list[CardRow], # see card_rows
@@ -770,7 +773,7 @@ def card_html(
         last = guideline
     return page(_title(run), P(DISCLAIMER, cls='note'), P(card_counts(rows)), P(_ABOUT), *parts)
 
-# %% ../nbs/46a_card.ipynb #46a1004f
+# %% ../nbs/46a_card.ipynb #46a10050
 def _plain(text):
     "Text that Markdown shows as it is, in one cell of a table."
     return re.sub(r'([\\`*_{}\[\]<>|~&$])', r'\\\1', ' '.join(text.split()))
@@ -780,7 +783,7 @@ def _stated_markdown(r):
     blanks = [f'**blank: {f}** {_plain(FIELDS[f])}' for f in r.open]
     return '<br>'.join([*map(_plain, r.facts), *(f'*{_plain(e)}*' for e in r.entries), *blanks])
 
-# %% ../nbs/46a_card.ipynb #46a10050
+# %% ../nbs/46a_card.ipynb #46a10051
 def card_markdown(
     run:Run, # that the card is of
     rows:list[CardRow], # see card_rows
@@ -794,7 +797,7 @@ def card_markdown(
         last = guideline
     return '\n\n'.join(lines) + '\n'
 
-# %% ../nbs/46a_card.ipynb #46a10059
+# %% ../nbs/46a_card.ipynb #46a1005a
 _HELP = (
     '# What the run cannot know, for the card beside the report. Write between the quotes, or between """ in several\n'
     '# lines. Where there is nothing to state, write so, with the reason: "none", "not applicable". An empty value\n'
@@ -806,7 +809,7 @@ def card_template() -> str: # TOML; every value is empty
     fields = [f'# {asks} ({items[f]})\n{f} = ""' for f, asks in FIELDS.items()]
     return '\n\n'.join([_HELP, *fields]) + '\n'
 
-# %% ../nbs/46a_card.ipynb #46a1005a
+# %% ../nbs/46a_card.ipynb #46a1005b
 def _check_entry(name, value):
     "A LymphoError unless there is a blank of that name, and the value is text."
     if name in FIELDS and isinstance(value, str): return
@@ -814,7 +817,7 @@ def _check_entry(name, value):
     near = get_close_matches(name.lower(), FIELDS, 1)
     raise LymphoError(f'there is no blank {name!r}', f'write {near[0]!r}' if near else f'use {", ".join(FIELDS)}')
 
-# %% ../nbs/46a_card.ipynb #46a1005b
+# %% ../nbs/46a_card.ipynb #46a1005c
 def read_entries(
     file:Path|str, # TOML: names of FIELDS with text
 ) -> dict[str, str]: # what is filled in
@@ -826,7 +829,7 @@ def read_entries(
         except LymphoError as e: raise LymphoError(f'{file}: {e.problem}', e.remedy) from None
     return {name:value.strip() for name, value in entries.items() if value.strip()}
 
-# %% ../nbs/46a_card.ipynb #46a1005f
+# %% ../nbs/46a_card.ipynb #46a10060
 def card_files(
     report:Path|str, # the HTML file of a report
 ) -> tuple[Path, Path, Path]: # page, Markdown, and the TOML to fill in
@@ -835,7 +838,7 @@ def card_files(
     stem = 'card' if report.stem=='report' else f'{report.stem}-card'
     return tuple(report.with_name(f'{stem}.{kind}') for kind in ('html', 'md', 'toml'))
 
-# %% ../nbs/46a_card.ipynb #46a10060
+# %% ../nbs/46a_card.ipynb #46a10061
 def find_entries(
     report:Path|str, # the HTML file of a report
     card:Path|str|None=None, # TOML that the authors have filled in; None: the one beside the report, if it is there
@@ -848,7 +851,7 @@ def find_entries(
     if card is None and not template.exists(): return {}
     return read_entries(card or template)
 
-# %% ../nbs/46a_card.ipynb #46a10061
+# %% ../nbs/46a_card.ipynb #46a10062
 def write_card(
     run:Run, # finished, with its cohort
     report:Path|str, # the HTML file of its report
