@@ -25,7 +25,7 @@ from .layouts import read_toml
 from .metrics import format_interval
 from .quality import MIN_CENTRE, MIN_RANGE, QUALITY_VERSION, usable_cells
 from .report_kit import DISCLAIMER, Page, page, words_html
-from .report_statistics import calibration_table, first_repeat, model_card
+from .report_statistics import calibration_table, first_repeat, model_card, predictive_table
 from .report_statistics import shortcut_finding, shortcuts, site_scores, subgroup_scores
 from .splits import NEARLY_LABEL, site_label_accuracy, site_sizes, split_parts
 from .triage import fit_triage_rule, subgroup_misses, triage, triage_scores, triage_subgroups
@@ -581,6 +581,8 @@ def _performance(e):
     shown = {name:tables[k] for k, name in {'all':'all', 'low-count':low}.items() if k in tables}
     lines = [f'{name}: {_scores(t)}.' for name, t in shown.items()
              if name=='all' or not _is_small(*t.iloc[0][['patients', 'tumoral']], e.held_out)]
+    worth = predictive_table([e.run]).iloc[0]
+    lines.append(', '.join(f'{name} {value}' for name, value in worth.items()) + '.')
     return [*lines, 'Mean over repeats [95% interval], at logit 0.']
 
 # %% ../nbs/46a_card.ipynb #46a1003a
@@ -632,8 +634,7 @@ def _calibration(e):
     decided, reason = _decided(e)
     if decided is None: return f'Calibration: {reason}'
     row = calibration_table(first_repeat(decided)).loc['calibrated']
-    return (f'Calibration, first repeat: Brier score {row.brier:.3f}, slope {row.slope:.2f}, intercept '
-            f'{row.intercept:+.2f}.')
+    return 'Calibration, first repeat: ' + ', '.join(f'{name} {value}' for name, value in row.items()) + '.'
 
 # %% ../nbs/46a_card.ipynb #46a1003f
 @FACTS.register('referral')
