@@ -155,7 +155,7 @@ def packages(repo: Repo):
         versions = [str(p.specifier) for p in pins if p.name.lower() == r.name.lower().replace("_", "-")]
         if not versions or not all(v.startswith("==") and r.specifier.contains(v[2:]) for v in versions):
             yield f"constraints.txt has {versions or 'no pin'} for {r}; make lock"
-    optional = f"{s['bench_requirements']} {s['cluster_requirements']}".split()
+    optional = " ".join(s[f"{extra}_requirements"] for extra in ("bench", "cluster", "openvino")).split()
     known = sys.stdlib_module_names | {repo.lib} | {Requirement(r).name for r in optional}
     for r in map(Requirement, s["requirements"].split()):
         is_for_this = r.marker is None or r.marker.evaluate()
