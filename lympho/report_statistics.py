@@ -165,6 +165,15 @@ def own_threshold_table(
     return pd.DataFrame(rows).T.fillna('').rename_axis('recipe')
 
 # %% ../nbs/45_report_statistics.ipynb #e4b7d4ec
+def _check_columns(columns, ids):
+    "Refuse columns that lack a patient or have one twice, and names that the audit itself needs."
+    for p in ids[~ids.isin(columns.index)][:1]:
+        raise LymphoError(f'the columns have no row of patient {p}', 'give each labelled patient a row, by identifier')
+    for p in columns.index[columns.index.duplicated()][:1]:
+        raise LymphoError(f'the columns have two rows of patient {p}', 'keep one')
+    for name in sorted({'label', 'logit', 'count', 'age'} & {*columns}):
+        raise LymphoError(f'a column {name!r} among the suspects', 'give it another name')
+
 def _suspects(cohort, columns):
     "What may be a shortcut: one column each, a row a patient, numbers or names."
     patients, n = cohort.patients, cohort.bag_sizes.to_numpy()
@@ -173,10 +182,10 @@ def _suspects(cohort, columns):
     if 'micrometres' in patients: tried['size of a pixel'] = patients.micrometres.to_numpy()
     tried = pd.DataFrame(tried, index=patients.patient)
     if columns is None: return tried
-    for p in patients.patient[~patients.patient.isin(columns.index)][:1]:
-        raise LymphoError(f'the columns have no row of patient {p}', 'give each labelled patient a row, by identifier')
-    return tried.join(columns)
+    _check_columns(columns, patients.patient)
+    return tried.drop(columns=columns.columns, errors='ignore').join(columns)
 
+# %% ../nbs/45_report_statistics.ipynb #a0d10026
 def _audit_rows(run, cohort, columns):
     "Label, log count and age (where known), logit (mean over repeats) and suspects, a row a person; their names."
     c = cohort.subset(cohort.patients.patient.isin(run.predictions.patient))
@@ -330,7 +339,7 @@ def _share_right(y, logits, weight, like):
 def _alike(patients, y, count, age):
     "Which tumoral and reactive patients have a like count and age (tumoral, reactive), of what is known of anybody."
     like = np.ones((sum(y==1), sum(y==0)), bool)
-    for values, width in ((np.log(patients['count']), np.log(count)), (patients.age, age)):
+    for values, width in ((np.log(patients['count'].where(patients['count'] > 0)), np.log(count)), (patients.age, age)):
         v = values.to_numpy(float)
         if np.isfinite(v).any(): like &= np.abs(v[y==1][:, None] - v[y==0]) <= width + 1e-9
     return like
