@@ -30,11 +30,11 @@ from .report_kit import DISCLAIMER, Page, cells_html, facts_html, figure_html, p
 
 # %% ../nbs/47_report.ipynb #47d00001
 from .report_statistics import INTERVALS, calibration_table, data_card, decision_table, equal_bags, first_repeat
-from .report_statistics import interval_cells, invariance, low_count_calibration, low_count_decisions
-from .report_statistics import low_count_differences, low_count_net_benefit, low_count_patients
-from .report_statistics import low_count_scores, matched_finding, matched_scores, miss_table, model_card
-from .report_statistics import own_threshold_table, predictive_table, protocol, referral_table, shortcut_finding
-from .report_statistics import shortcut_table, shortcuts, site_scores, subgroup_scores
+from .report_statistics import interval_cells, invariance, low_count_calibration, low_count_decided
+from .report_statistics import low_count_decisions, low_count_differences, low_count_net_benefit
+from .report_statistics import low_count_patients, low_count_scores, matched_finding, matched_scores, miss_table
+from .report_statistics import model_card, own_threshold_table, predictive_table, protocol, referral_table
+from .report_statistics import shortcut_finding, shortcut_table, shortcuts, site_scores, subgroup_scores
 from .triage import fit_triage_rule, misses_in_words, plot_decision, triage
 
 # %% ../nbs/47_report.ipynb #199b754f
@@ -223,17 +223,15 @@ _DECIDED = ('Decisions within the subset at a target of 5% for all and of 10% wi
 
 def _low_count_decided(runs, inner, limit):
     "Tables and a figure of the low-count subset that need inner predictions."
-    ids = low_count_patients(runs[0], limit)
-    decided = {r.recipe.name:first_repeat(triage(r, i, .05)) for r, i in zip(runs, inner)}
-    few = {name:d[d.patient.isin(ids)] for name, d in decided.items()}
-    curve = figure_html(plot_decision({n:(d.label, d.probability) for n, d in few.items()}),
+    decided = low_count_decided(runs, inner, limit=limit)
+    first = {name:first_repeat(d) for name, d in decided.items()}
+    curve = figure_html(plot_decision({name:(d.label, d.probability) for name, d in first.items()}),
                         'Decision curve of the low-count subset, first repeat.',
                         'Net benefit of referring by the model, of referring all and none; the table holds gains.')
-    return [table_html(_share_cells(low_count_decisions(runs, inner, limit=limit)), _DECIDED),
-            Div(table_html(interval_cells(low_count_net_benefit(runs, inner, limit=limit)), _NET), curve, cls='side'),
-            table_html(low_count_calibration(decided, ids),
-                       'Calibration within the subset: slope 1 and intercept 0 are perfect; first repeat, 95% '
-                       'intervals.')]
+    return [table_html(_share_cells(low_count_decisions(decided, limit)), _DECIDED),
+            Div(table_html(interval_cells(low_count_net_benefit(decided)), _NET), curve, cls='side'),
+            table_html(low_count_calibration(decided), 'Calibration within the subset: slope 1 and intercept 0 are '
+                       'perfect; first repeat, 95% intervals.')]
 
 # %% ../nbs/47_report.ipynb #0348920c
 def _share_cells(decisions):

@@ -7,7 +7,7 @@ __all__ = ['INTERVALS', 'MIN_AUDIT', 'MIN_LEFT', 'LIKE_COUNT', 'LIKE_AGE', 'AT_S
            'predictive_table', 'at_own_threshold', 'own_threshold_table', 'shortcuts', 'shortcut_finding',
            'shortcut_table', 'matched_scores', 'matched_finding', 'equal_bags', 'site_scores', 'invariance',
            'first_repeat', 'calibration_table', 'referral_table', 'miss_table', 'decision_table', 'low_count_patients',
-           'low_count_scores', 'interval_cells', 'low_count_differences', 'low_count_decisions',
+           'low_count_scores', 'interval_cells', 'low_count_differences', 'low_count_decided', 'low_count_decisions',
            'low_count_net_benefit', 'low_count_calibration', 'model_card', 'data_card']
 
 # %% ../nbs/45_report_statistics.ipynb #4402504a
@@ -683,27 +683,35 @@ def _decisions_row(decided):
         f'{name}_{end}':v for name, share in shares.items() for end, v in zip(('rate', 'low', 'high'), share)}
 
 # %% ../nbs/45_report_statistics.ipynb #fd63b62d
-def low_count_decisions(
+def low_count_decided(
     runs:list[Run], # on the same folds, with their cohort
     inner:list[pd.DataFrame], # inner predictions of each
     target:float=.05, # target miss rate of all tumoral patients
     low_count_miss_rate:float|None=None, # target within the subset; 0: none; None: twice the target
     limit:float=LOW_COUNT, # highest count of the subset, 10^9/L
-) -> pd.DataFrame: # a row a recipe, and the rule: tumoral, missed, reactive, avoided (means over repeats), shares
-    "Decisions within the low-count subset under miss-rate control, with exact 95% intervals of the shares."
-    ids, rows = low_count_patients(runs[0], limit), {}
+) -> dict[str, pd.DataFrame]: # recipe -> decisions of the held-out patients of the subset, see triage
+    "Decisions within the low-count subset, which the tables below count; raises what `low_count_patients` raises."
+    ids, found = low_count_patients(runs[0], limit), {}
     for run, own in zip(runs, inner):
         decided = triage(run, own, target, low_count_miss_rate=low_count_miss_rate, low_count=_all_low(run, limit))
-        inside = decided[decided.patient.isin(ids)]
-        rows[run.recipe.name] = _decisions_row(inside)
-    rule = _decisions_row(inside.assign(referred=True, decision='refer'))
+        found[run.recipe.name] = decided[decided.patient.isin(ids)]
+    return found
+
+# %% ../nbs/45_report_statistics.ipynb #fd63b62e
+def low_count_decisions(
+    decided:dict[str, pd.DataFrame], # of low_count_decided
+    limit:float=LOW_COUNT, # highest count of the subset, 10^9/L
+) -> pd.DataFrame: # a row a recipe, and the rule: tumoral, missed, reactive, avoided (means over repeats), shares
+    "Decisions within the low-count subset under miss-rate control, with exact 95% intervals of the shares."
+    rows = {name:_decisions_row(d) for name, d in decided.items()}
+    rule = _decisions_row(next(iter(decided.values())).assign(referred=True, decision='refer'))
     rows[_rule_name(limit)] = rule | {'missed_high':0., 'avoided_high':0.} # by definition, of whatever patients
     return pd.DataFrame(rows).T.rename_axis('recipe')
 
 # %% ../nbs/45_report_statistics.ipynb #fc2d5599
 def _gain_row(decided, at):
     "Net benefit of referring above a probability, that of referring all, and the gain with its interval."
-    d = decided.assign(p=decided.probability >= at, weight=person_weights(decided))
+    d = decided.assign(p=decided.probability >= at)
     reactive_not, tumoral_not = (~d.p & (d.label==k) for k in (0, 1))
     d = d.assign(gain=reactive_not*at/(1 - at) - tumoral_not, all=d.label - (d.label==0)*at/(1 - at))
     each = d.assign(person=persons(d)).groupby('person')[['gain', 'all']].mean()
@@ -712,27 +720,20 @@ def _gain_row(decided, at):
             'low':gain - half, 'high':gain + half}
 
 def low_count_net_benefit(
-    runs:list[Run], # on the same folds, with their cohort
-    inner:list[pd.DataFrame], # inner predictions of each, for the calibration
+    decided:dict[str, pd.DataFrame], # of low_count_decided, for the calibrated probabilities
     at=(.1, .2, .3, .4, .5), # probabilities of a tumour above which one would refer
-    limit:float=LOW_COUNT, # highest count of the subset, 10^9/L
 ) -> pd.DataFrame: # recipe, metric (the threshold), net_benefit, refer_all, value (gain over referring all), low, high
     """The net benefit within the low-count subset, mean over repeats, and how much it gains over the rule that refers
-    all of them; an interval by Student's t over persons. A `LymphoError` where a class is missing."""
-    ids, rows = low_count_patients(runs[0], limit), []
-    for run, own in zip(runs, inner):
-        decided = triage(run, own, low_count=_all_low(run, limit))
-        inside = decided[decided.patient.isin(ids)]
-        rows += [dict(recipe=run.recipe.name, metric=f'refer above {a:.0%}', **_gain_row(inside, a)) for a in at]
-    return pd.DataFrame(rows)
+    all of them; an interval by Student's t over persons."""
+    return pd.DataFrame([dict(recipe=name, metric=f'refer above {a:.0%}', **_gain_row(d, a))
+                         for name, d in decided.items() for a in at])
 
 # %% ../nbs/45_report_statistics.ipynb #4c8f4b1c
 def low_count_calibration(
-    decided:dict[str, pd.DataFrame], # recipe -> decisions of one repeat, see triage
-    ids:list[str], # identifiers, see low_count_patients
+    decided:dict[str, pd.DataFrame], # of low_count_decided
 ) -> pd.DataFrame: # a row a recipe: Brier score, slope, intercept of the calibrated logit, as text with 95% intervals
     "How well calibrated probabilities agree with shares within the low-count subset, see `calibration_table`."
-    rows = {name:calibration_table(d[d.patient.isin(ids)]).loc['calibrated'] for name, d in decided.items()}
+    rows = {name:calibration_table(first_repeat(d)).loc['calibrated'] for name, d in decided.items()}
     return pd.DataFrame(rows).T.rename_axis('recipe')
 
 # %% ../nbs/45_report_statistics.ipynb #35768d4a
