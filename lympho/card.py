@@ -277,11 +277,13 @@ updating: The model was not updated after it was fitted.
 fairness: Performance is given by sex, age and count, and by site where there are sites; no method makes groups alike.
 imbalance: Both classes have the same weight in training, but for models that set a cut or predict the prevalence; \
 probabilities are calibrated to the share of tumoral patients in the cohort.
-measures: At logit 0, balanced accuracy, sensitivity and specificity; at all thresholds, the area under the ROC curve, \
-ROC and precision-recall curves; calibration slope, intercept, Brier score and plot; misses and referrals avoided at \
+measures: At logit 0, balanced accuracy, sensitivity, specificity, predictive values and likelihood ratios; at all \
+thresholds, the area under the ROC curve, average precision, ROC and precision-recall curves; calibration slope, intercept, Brier score and plot; misses and referrals avoided at \
 target miss rates; net benefit. The plots are in the report.
-uncertainty: Intervals hold 95%, by the bootstrap (BCa, 2,000 samples of persons within classes), those of shares of \
-missed patients by the exact binomial; differences between recipes have a corrected resampled t-test.
+uncertainty: The 95% intervals cover other patients of the same kind, not other trained models nor other hospitals. \
+They are Wilson's over persons (but for sensitivity and specificity with an effective number of them), exact for \
+shares of missed patients, and by the bootstrap for bands of curves. Differences between recipes have a corrected \
+resampled t-test, and a test that pairs patients (for the AUC, DeLong's).
 '''
 FACTS.update(line.split(': ', 1) for line in _FIXED.replace('\\\n', '').split('\n') if line)
 
