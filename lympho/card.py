@@ -278,8 +278,9 @@ fairness: Performance is given by sex, age and count, and by site where there ar
 imbalance: Both classes have the same weight in training, but for models that set a cut or predict the prevalence; \
 probabilities are calibrated to the share of tumoral patients in the cohort.
 measures: At logit 0, balanced accuracy, sensitivity, specificity, predictive values and likelihood ratios; at all \
-thresholds, the area under the ROC curve, average precision, ROC and precision-recall curves; calibration slope, intercept, Brier score and plot; misses and referrals avoided at \
-target miss rates; net benefit. The plots are in the report.
+thresholds, the area under the ROC curve, average precision, ROC and precision-recall curves; calibration slope, \
+intercept, Brier score and plot; misses and referrals avoided at target miss rates; net benefit. The plots are in the \
+report.
 uncertainty: The 95% intervals cover other patients of the same kind, not other trained models nor other hospitals. \
 They are Wilson's over persons (but for sensitivity and specificity with an effective number of them), exact for \
 shares of missed patients, and by the bootstrap for bands of curves. Differences between recipes have a corrected \
