@@ -25,7 +25,7 @@ PLANTED = ["# No sentence", "#| default_exp other", "#| export\nfrom math import
            "from lympho.cohort import Cohort", "#| exprot\nx = 1", "y = 1" + " + 1" * 40,
            "#| export\ndef long(x):\n    'Long.'\n" + "    x = x\n" * 30, "1/0",
            "# Maths\n\n$x^{2$ and $\\sqrt{18}$"]
-STALE = ["# Stale\n\n> It is.", "# Links\n\n[a](nowhere.ipynb), [b](index.ipynb#nowhere)", "1 + 1"]
+STALE = ["# Stale\n\n> It is.", "# Links\n\n[a](nowhere.ipynb), [b](index.ipynb#nowhere), a twin", "1 + 1"]
 WRONG = {"data": {"text/plain": ["two"]}, "execution_count": None, "metadata": {}, "output_type": "execute_result"}
 WARNED = {"name": "stderr", "output_type": "stream", "text": ["a warning\n"]}
 FILES = {"lympho/planted.py": MODULE, "model.npy": "", "patients.csv": "Patient,x\nA,1\n", "README.md": "A twin.",
@@ -46,7 +46,8 @@ EXPECTED = {  # what each check must say of these faults
               "patients.csv has a row for each patient or image (Patient)", "numbered.csv has a row for each patient"],
     "texts": ["leave machine paths out", "choose a side", "only settings.ini says it"],
     "packages": ["for numpy>=99", "planted.py imports yaml"],
-    "words": ["judge; use evaluate", "speaks for; use raises", "README.md, paragraph 1: twin; use ref"],
+    "words": ["judge; use evaluate", "speaks for; use raises", "README.md, paragraph 1: twin; use ref",
+              "98_stale.ipynb, paragraph 4: twin; use ref"],
     "drift": ["planted.py is", "README.md is out of date", "nbs/nbdev.yml is out of date"],
     "ruff": ["F403", "E501"],
     "commands": ["Got unexpected extra", "No such option: --recipes"],

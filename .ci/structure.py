@@ -166,7 +166,7 @@ def packages(repo: Repo):
 
 
 def words(repo: Repo):
-    "Names and texts of modules and the prose of the front pages use one term for one thing: .ci/words.txt."
+    "Names and texts of modules, and prose, use one term for one thing: .ci/words.txt."
     terms = ConfigParser(delimiters=[":"])
     terms.read(repo.root / ".ci/words.txt", encoding="utf-8")
     rows = [(scopes, *row) for scopes in terms.sections() for row in terms[scopes].items()]
@@ -179,14 +179,16 @@ def words(repo: Repo):
 
 
 def phrases(repo: Repo):
-    "Place, scope and words: names of modules, split at underscores and capitals; their strings, comments; paragraphs."
+    "Place, scope and words: names of modules, split at underscores and capitals; their strings, comments; prose."
     for stem, source in repo.modules.items():
         for t in tokenize.generate_tokens(io.StringIO(source).readline):
             scope = {tokenize.NAME: "names", tokenize.OP: "", tokenize.NUMBER: ""}.get(t.type, "texts")
             parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", t.string) if scope == "names" else t.string.split()
             if scope: yield f"{repo.lib}/{stem}.py:{t.start[0]}", scope, " ".join(parts)
-    for name in repo.pages:  # README.md is nbs/index.ipynb
-        paragraphs = [" ".join(p.split()) for p in repo.read(name).split("\n\n")]
+    pages = {name: repo.read(name) for name in repo.pages}
+    pages |= {nb.name: "\n\n".join(c.source for c in nb.cells if c.cell_type == "markdown") for nb in repo.notebooks}
+    for name, text in pages.items():
+        paragraphs = [" ".join(p.split()) for p in text.split("\n\n")]
         yield from ((f"{name}, paragraph {n}", "prose", p) for n, p in enumerate(paragraphs, 1))
 
 
