@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['BLUE', 'ORANGE', 'GREY', 'LymphoError', 'Registry', 'rng', 'derive_seed', 'digest', 'writing', 'atomic', 'write_text',
-           'write_json', 'write_table', 'read_json', 'read_table', 'cache_folder', 'environment', 'progress',
-           'plot_style']
+           'write_json', 'write_table', 'read_json', 'read_table', 'Schema', 'check_fields', 'write_sealed',
+           'read_sealed', 'write_sealed_table', 'read_sealed_table', 'cache_folder', 'environment', 'version_note',
+           'progress', 'plot_style']
 
 # %% ../nbs/00_core.ipynb #d9789084
 import contextlib
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -23,6 +25,7 @@ import numpy as np
 import pandas as pd
 from fastcore.imports import in_jupyter
 from fastcore.xdg import xdg_cache_home
+from pydantic import BaseModel, ConfigDict, ValidationError
 from tqdm import tqdm
 
 # %% ../nbs/00_core.ipynb #4b2e5ba6
@@ -141,23 +144,95 @@ def write_table(
 @contextlib.contextmanager
 def _reading(path):
     try: yield
-    except (OSError, ValueError) as e:
+    except LymphoError: raise
+    except (OSError, ValueError, RecursionError) as e:
         raise LymphoError(f'{path} cannot be read ({type(e).__name__})', 'restore it, or make it again') from None
 
 # %% ../nbs/00_core.ipynb #580a0209
+def _refuse_constant(name): raise ValueError(f'{name} is no number of JSON')
+
 def read_json(
     path:Path|str, # of the file
 ) -> dict|list: # as it was written
     "What `write_json` wrote; a `LymphoError` where the file is missing or damaged."
-    with _reading(path): return json.loads(Path(path).read_text('utf-8'))
+    with _reading(path): return json.loads(Path(path).read_text('utf-8'), parse_constant=_refuse_constant)
 
 # %% ../nbs/00_core.ipynb #c99e3060
+def _parse_table(source):
+    text = dict(dtype=dict.fromkeys(('patient', 'group', 'site', 'split'), str), keep_default_na=False, na_values=[''])
+    return pd.read_csv(source, float_precision='round_trip', **text)
+
 def read_table(
     path:Path|str, # of the CSV file
 ) -> pd.DataFrame: # as it was written; patient, group, site and split are text, also where they look like numbers
     "What `write_table` wrote; a `LymphoError` where the file is missing or damaged."
-    text = dict(dtype=dict.fromkeys(('patient', 'group', 'site', 'split'), str), keep_default_na=False, na_values=[''])
-    with _reading(path): return pd.read_csv(path, float_precision='round_trip', **text)
+    with _reading(path): return _parse_table(path)
+
+# %% ../nbs/00_core.ipynb #5ea1ed02
+class Schema(BaseModel):
+    "Fields of a JSON file with their exact types; others are refused."
+    model_config = ConfigDict(strict=True, extra='forbid', allow_inf_nan=False)
+
+_RESTORE = 'restore it, or make it again'
+
+def _refused_field(path, error):
+    "The first field that pydantic refused in the file at `path`, as a LymphoError."
+    first = error.errors(include_url=False)[0]
+    where = '.'.join(map(str, first['loc'])) or 'its content'
+    if first['type']=='missing': return LymphoError(f'{path} lacks {where!r}', _RESTORE)
+    if first['type']=='extra_forbidden': return LymphoError(f'{path} has an unknown field {where!r}', _RESTORE)
+    problem = first['msg'].replace('Input', 'it', 1)
+    return LymphoError(f'{path}: {where} is {first["input"]!r:.60}, but {problem}', _RESTORE)
+
+# %% ../nbs/00_core.ipynb #5ea1ed03
+def check_fields(
+    path:Path|str, # of the file, for the message
+    obj, # what was read from it
+    schema:type[Schema], # its fields
+):
+    "A `LymphoError` that names the file and the first field that is missing, unknown or of another type."
+    try: schema.model_validate(obj)
+    except ValidationError as e: raise _refused_field(path, e) from None
+
+# %% ../nbs/00_core.ipynb #5ea1ed05
+def write_sealed(
+    path:Path|str, # of the JSON file
+    obj:dict, # of what JSON can hold, with names as keys
+):
+    "Write `obj` as `write_json` does, with the digest of its content."
+    write_json(path, obj | {'digest':digest(json.loads(json.dumps(obj, allow_nan=False)))})
+
+def read_sealed(
+    path:Path|str, # of the JSON file
+    schema:type[Schema], # its fields, without the digest
+) -> dict: # as it was written
+    "What `write_sealed` wrote; a `LymphoError` where a field is wrong, or the content is not that of the digest."
+    obj = read_json(path)
+    if isinstance(obj, dict) and 'digest' not in obj: raise LymphoError(f"{path} lacks 'digest'", _RESTORE)
+    own = obj.pop('digest') if isinstance(obj, dict) else None
+    check_fields(path, obj, schema)
+    if own!=digest(obj): raise LymphoError(f'{path} is not what was saved', _RESTORE)
+    return obj
+
+# %% ../nbs/00_core.ipynb #5ea1ed07
+_MARK = '# digest '
+
+def write_sealed_table(
+    path:Path|str, # of the CSV file
+    df:pd.DataFrame, # its index is not written
+):
+    "Write `df` as `write_table` does, and a last line with the digest of the lines before."
+    text = df.to_csv(index=False, lineterminator='\n')
+    write_text(path, f'{text}{_MARK}{digest(text)}\n')
+
+def read_sealed_table(
+    path:Path|str, # of the CSV file
+) -> pd.DataFrame: # as read_table gives it
+    "What `write_sealed_table` wrote; a `LymphoError` where the file is missing or was changed."
+    with _reading(path):
+        text, _, own = Path(path).read_bytes().decode(errors='surrogateescape').rpartition(_MARK)
+        if own!=f'{digest(text)}\n': raise LymphoError(f'{path} is not what was saved', _RESTORE)
+        return _parse_table(io.StringIO(text))
 
 # %% ../nbs/00_core.ipynb #e4b71eb5
 def cache_folder() -> Path: # $LYMPHO_CACHE, or lympho in the user's cache folder
@@ -165,15 +240,28 @@ def cache_folder() -> Path: # $LYMPHO_CACHE, or lympho in the user's cache folde
     return Path(os.environ.get('LYMPHO_CACHE') or xdg_cache_home()/'lympho').expanduser().absolute()
 
 # %% ../nbs/00_core.ipynb #c48bcb32
+def _version(package):
+    try: return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError: return '-'
+
 def environment(
     *packages:str, # further packages to report
 ) -> dict[str, str]: # name -> version, '-' where it is not installed
     "Versions of Python, the system and the packages that numbers depend on."
-    res = {'python':platform.python_version(), 'system':f'{platform.system()} {platform.machine()}'}
-    for p in ('lympho', 'numpy', 'scipy', 'pandas', 'scikit-learn', 'xgboost-cpu', 'torch', 'fastai', *packages):
-        try: res[p] = importlib.metadata.version(p)
-        except importlib.metadata.PackageNotFoundError: res[p] = '-'
-    return res
+    system = {'python':platform.python_version(), 'system':f'{platform.system()} {platform.machine()}'}
+    boosting = 'xgboost' if _version('xgboost-cpu')=='-'!=_version('xgboost') else 'xgboost-cpu' # as on macOS
+    names = ('lympho', 'numpy', 'scipy', 'pandas', 'scikit-learn', boosting, 'torch', 'fastai', *packages)
+    return system | {p:_version(p) for p in names}
+
+# %% ../nbs/00_core.ipynb #5ea1ed0c
+def version_note(
+    before:dict[str, str], # see environment
+) -> str: # a sentence without its full stop; empty where the versions are the same
+    "Which packages had another version when something was made; Python and the system are left out."
+    others = {p:v for p, v in before.items() if p not in ('python', 'system') and _version(p)!=v}
+    if not others: return ''
+    listed = ', '.join(f'{p} {v} (here {_version(p)})' for p, v in others.items())
+    return f'made with other versions, by which numbers may differ: {listed}'
 
 # %% ../nbs/00_core.ipynb #f070b2ba
 def progress(

@@ -11,20 +11,23 @@ import json
 import shutil
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from fastcore.basics import patch
 from joblib import Parallel, delayed, parallel_config
+from pydantic import InstanceOf
 from threadpoolctl import threadpool_limits
 
+# %% ../nbs/36_crossval.ipynb #36c4ec01
 from . import __version__
 from .clinical import decision_logit
 from .cohort import Cohort
-from .core import LymphoError, cache_folder, digest, environment, progress, derive_seed
-from .core import read_json, read_table, write_json, write_table, write_text
+from .core import LymphoError, Schema, cache_folder, digest, environment, progress, derive_seed
+from .core import read_sealed, read_sealed_table, read_table, write_sealed, write_sealed_table, write_table, write_text
 from .metrics import compare, evaluate, format_interval
 from .recipes import BASELINE, Recipe, find_recipe, read_recipe
 from .splits import HELD_OUT, find_protocol, inner_splits, make_folds, persons, read_folds, split, split_notes
@@ -74,6 +77,50 @@ def predict_fold(
     seed = derive_seed(recipe.seed, 'fit', repeat, fold)
     out = _fit_predict(recipe, train, test, inner_splits(folds, repeat, fold), seed, store)
     return _in_order(out.assign(repeat=repeat, fold=fold))
+
+# %% ../nbs/36_crossval.ipynb #36c4ec02
+class _Cohort(Schema):
+    name:InstanceOf[str] # of a folder, which may hold bytes that are no text
+    digest:str
+    patients:int
+    tumoral:int
+    cells:int
+    missing:dict[str, int]
+    persons:int|None = None
+
+class _Folds(Schema):
+    digest:str
+    repeats:int
+    folds:int
+    inner:int
+    seed:int
+    protocol:str = 'folds'
+
+# %% ../nbs/36_crossval.ipynb #36c4ec03
+class _Score(Schema):
+    subset:str
+    metric:str
+    mean:float|None
+    sd:float|None
+    low:float|None
+    high:float|None
+    patients:int
+    tumoral:int
+    persons:int|None = None
+
+class _MadeWith(Schema):
+    features:dict[str, Any]|None
+    version:str
+
+# %% ../nbs/36_crossval.ipynb #36c4ec04
+class _RunInfo(_MadeWith):
+    cohort:_Cohort
+    folds:_Folds
+    recipe:str # its digest
+    predictions:str # their digest
+    environment:dict[str, str]
+    metrics:list[_Score]
+    notes:list[str] = []
 
 # %% ../nbs/36_crossval.ipynb #e4f615a8
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,7 +204,6 @@ def check_features(self:Run):
     _check_features(self.info['features'], self.recipe.features(), f'the run of {self.recipe.name}')
 
 # %% ../nbs/36_crossval.ipynb #e2db5094
-_KEYS = {'cohort', 'folds', 'recipe', 'predictions', 'environment', 'metrics'}
 _EARLIER = {'recipe.json':('"levels"',), 'metrics.json':('"hard"', '"blanks"')} # words that later versions do not write
 
 def _refuse_earlier(folder):
@@ -174,16 +220,21 @@ def _read_info(folder):
     "What `metrics.json` holds."
     file, remedy = folder/'metrics.json', 'make it with `lympho crossval`; an unfinished one resumes'
     if not file.is_file(): raise LymphoError(f'{folder} holds no finished run', remedy)
-    info = read_json(file)
-    if missing := sorted(_KEYS - set(info)):
-        raise LymphoError(f'{file} lacks {missing[0]!r}', 'restore it, or run again with --force')
-    if {'features', 'version'} <= set(info): return info
-    raise LymphoError(f'{file} does not name the features and the version that the run was made with',
-                      'make it again with --force, or in another folder')
+    return read_sealed(file, _RunInfo)
+
+_AGAIN = 'restore it, or run again with --force'
 
 def _check_digest(content, expected, problem):
     "A LymphoError of `problem` unless the digests are the same."
-    if content!=expected: raise LymphoError(problem, 'restore it, or run again with --force')
+    if content!=expected: raise LymphoError(problem, _AGAIN)
+
+def _check_scores(file, info, predictions):
+    "Refuse scores of all patients that are not those of the predictions."
+    kept = {s['metric']:s['mean'] for s in info['metrics'] if s['subset']=='all'}
+    for s in evaluate(predictions).itertuples():
+        before, now = kept.get(s.metric), None if pd.isna(s.mean) else s.mean
+        if before==now or None not in (before, now) and abs(before - now) < 1e-6: continue
+        raise LymphoError(f'{file}: {s.metric} is {before}, the predictions give {now}', _AGAIN)
 
 # %% ../nbs/36_crossval.ipynb #68c69ef2
 @patch(cls_method=True)
@@ -192,7 +243,8 @@ def load(cls:Run,
     cohort:Cohort|None=None, # that the run was made on; None: only what is there is read
 ) -> Run: # as it was saved
     """The finished run in `folder`; a `LymphoError` where it is none or was changed since, and with a cohort where
-    that is another one or the encoder has other weights. With a cohort the scores are computed anew."""
+    that is another one or the encoder has other weights. Scores are computed anew: with a cohort all of them, else those
+    of all patients, which are compared."""
     folder = Path(folder)
     _refuse_earlier(folder)
     info, recipe = _read_info(folder), read_recipe(folder/'recipe.json')
@@ -201,6 +253,7 @@ def load(cls:Run,
     predictions = read_table(folder/'predictions.csv')
     _check_digest(digest(predictions), info['predictions'], f'{folder}/predictions.csv is not what the run wrote')
     run = cls(recipe, folds, predictions, info)
+    if cohort is None: _check_scores(folder/'metrics.json', info, predictions)
     if cohort is None: return run
     run.check_features()
     cohort = run.check_cohort(cohort)
@@ -249,7 +302,7 @@ def _check_checkpoints(folder, now):
     "A LymphoError where the run in `folder` was begun with other features, or by another version."
     for begun in sorted({f.parent for f in folder.glob('checkpoints-*/*.csv')}):
         file = begun/'made-with.json'
-        before = read_json(file) if file.is_file() else {'version':'of an earlier version'}
+        before = read_sealed(file, _MadeWith) if file.is_file() else {'version':'of an earlier version'}
         _check_made_with(before, now, folder)
 
 def _resume(folder, recipe, cohort, folds):
@@ -272,16 +325,17 @@ def _resume(folder, recipe, cohort, folds):
 
 # %% ../nbs/36_crossval.ipynb #f64e32f7
 def _checkpoint(path, predict, *args):
-    "The table at `path`, made by `predict` if it is not there; without a path it is only made."
-    if path and path.is_file(): return read_table(path)
+    "The table at `path`, made by `predict` if it is not there or was changed; without a path it is only made."
+    with suppress(LymphoError):
+        if path and path.is_file(): return read_sealed_table(path)
     table = predict(*args)
-    if path: write_table(path, table)
+    if path: write_sealed_table(path, table)
     return table
 
 def _save(run, folder):
     "Write predictions, then metrics; checkpoints are of no more use."
     write_table(folder/'predictions.csv', run.predictions)
-    write_json(folder/'metrics.json', run.info)
+    write_sealed(folder/'metrics.json', run.info)
     for path in folder.glob('checkpoints-*'): shutil.rmtree(path)
 
 # %% ../nbs/36_crossval.ipynb #9396f124
@@ -343,7 +397,7 @@ def crossval(
         if force: _clear(folder)
         if run := _resume(folder, recipe, cohort, folds): return run
         checkpoints = folder/f'checkpoints-{digest(run_key(cohort, recipe), folds)}'
-        write_json(checkpoints/'made-with.json', _made_with(recipe))
+        write_sealed(checkpoints/'made-with.json', _made_with(recipe))
     predictions = run_folds(predict_fold, cohort, recipe, folds, checkpoints, n_jobs, dask)
     run = Run(recipe, folds, predictions, _info(labelled, recipe, folds, predictions, protocol), cohort)
     if folder: _save(run, folder)
@@ -404,17 +458,19 @@ def inner_predictions(self:Run,
     if folder is None: return run_folds(predict, cohort, self.recipe, self.folds, n_jobs=n_jobs)
     folder, key = Path(folder).absolute(), digest(run_key(cohort, self.recipe), self.folds)
     file, checkpoints = folder/f'inner-{key}.csv', folder/f'checkpoints-inner-{key}'
-    if file.is_file(): return _check_complete(read_table(file), self, file)
+    if file.is_file(): return _read_inner(file, self)
     inner = run_folds(predict, cohort, self.recipe, self.folds, checkpoints, n_jobs)
-    write_table(file, inner)
+    write_sealed_table(file, inner)
     shutil.rmtree(checkpoints)
     return inner
 
 # %% ../nbs/36_crossval.ipynb #55834011
-def _check_complete(inner, run, file):
-    "The inner predictions, unless some are missing."
+def _read_inner(file, run):
+    "The inner predictions in a file; a LymphoError where it was changed, or some are missing."
     n = run.folds[run.folds.inner!=HELD_OUT].groupby('repeat').size()
-    if inner.groupby('repeat').logit.count().equals(n.rename('logit')): return inner
+    with suppress(LymphoError):
+        inner = read_sealed_table(file)
+        if inner.groupby('repeat').logit.count().equals(n.rename('logit')): return inner
     raise LymphoError(f'{file} is damaged', 'remove it; it will be made again')
 
 # %% ../nbs/36_crossval.ipynb #83e9ed44
