@@ -127,7 +127,7 @@ def _load_image(image, data):
 _CLIP, _MAX_STEP = 12, 6 # of 255: what a step of one pixel counts for at most, and a mean step
 
 def _steps(x, rows):
-    "Mean steps of colour from a row of blocks to the next, (steps,): the largest from any column on, and on below."
+    "Mean steps of colour between rows of blocks, (steps,): the largest of those from a column on, then of the next."
     x, at = x.astype(np.int16), np.arange(rows, len(x), rows)
     slopes = (x[at - 1] - x[at - 2] + x[np.minimum(at + 1, len(x) - 1)] - x[at])//2 # before and after
     jumps = (x[at] - x[at - 1] - slopes).clip(-_CLIP, _CLIP)
