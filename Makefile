@@ -13,7 +13,7 @@ ONE    := LYMPHO_ENGINE=torch OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_T
           MKL_ENABLE_INSTRUCTIONS=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test results gpu docs quarto lab export readme refresh registry hooks lock clean
+.PHONY: help setup run test faults results gpu docs quarto lab export readme refresh registry hooks lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,9 @@ run: $(READY) ## run `lympho demo`; COHORT=folder takes that cohort instead of a
 
 test: $(READY) ## run every check; CHECK='drift ruff' just these, FLAGS='slow data' the flagged cells too
 	@$(ONE) $(BIN)/python .ci/checks.py --flags '$(FLAGS)' $(CHECK)
+
+faults: $(READY) ## try the program with what should not be: damaged files, kills, full disks; FLAGS=--short a few of them
+	@$(BIN)/python .ci/faults/run.py $(FLAGS) $(NAME)
 
 results: $(READY) ## make every table in results/ again from COHORT=folder and compare; hours, goes on where it stopped
 	@$(ONE) LYMPHO_DATA='$(abspath $(or $(COHORT),$(error name the cohort: make results COHORT=folder)))' $(BIN)/python .ci/results.py $(NB)

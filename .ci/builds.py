@@ -3,6 +3,7 @@ import filecmp
 import os
 import re
 import shlex
+import sys
 import tempfile
 from importlib import import_module
 from multiprocessing import get_context
@@ -56,6 +57,13 @@ def commands(repo: Repo):
         except Exception as e: yield f"{name}: `lympho {line.strip()}`: {e}"
 
 
+def faults(repo: Repo):
+    "The short form of `make faults` meets no internal error, hang, unnamed loss or wrong answer."
+    status, said = repo.run(sys.executable, ".ci/faults/run.py", "--short")
+    if status: yield said or f"it ended with {status}"
+    else: yield f"note: {' '.join(re.findall(r'(?m)^all +.*', said))}"
+
+
 def notebook(repo: Repo, name: str, flags: str = "", cache: str = os.devnull):
     "The notebook runs from top to bottom, and its stored outputs are those of this run."
     data = os.environ.get("LYMPHO_DATA", "") if "data" in flags.split() else ""
@@ -79,4 +87,4 @@ def compare(root: Path, words: list[str], env: dict, log: str):
     finally: get_reusable_executor().shutdown()  # a fork waits for joblib's workers, which would idle for minutes
 
 
-CHECKS = [drift, ruff, commands]
+CHECKS = [drift, ruff, commands, faults]

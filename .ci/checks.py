@@ -14,7 +14,7 @@ import structure
 from repo import Repo
 
 CHECKS = {c.__name__: c for c in [*structure.CHECKS, *builds.CHECKS, pages.site, selftest.selftest]}
-LONG = ["notebooks", "site", "selftest"]
+LONG = ["notebooks", "site", "selftest", "faults"]
 
 
 def report(label: str, check, *args) -> bool:

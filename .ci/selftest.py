@@ -28,7 +28,9 @@ PLANTED = ["# No sentence", "#| default_exp other", "#| export\nfrom math import
 STALE = ["# Stale\n\n> It is.", "# Links\n\n[a](nowhere.ipynb), [b](index.ipynb#nowhere), a twin", "1 + 1"]
 WRONG = {"data": {"text/plain": ["two"]}, "execution_count": None, "metadata": {}, "output_type": "execute_result"}
 WARNED = {"name": "stderr", "output_type": "stream", "text": ["a warning\n"]}
-FILES = {"lympho/planted.py": MODULE, "model.npy": "", "patients.csv": "Patient,x\nA,1\n", "README.md": "A twin.",
+TRIES = "\ndef tries(scale): yield 'a planted try', 'loss: of a file'\n"
+FILES = {"lympho/planted.py": MODULE, ".ci/faults/planted.py": TRIES, "model.npy": "",
+         "patients.csv": "Patient,x\nA,1\n", "README.md": "A twin.",
          "results/numbered.csv": "".join(f"{x}\n" for x in ["case", *range(1, 31)]),
          "quarto": "#!/bin/sh\necho 'WARN: Unable to resolve link target'",
          "CONTRIBUTING.md": "```sh\nlympho crossval x --recipes y\n```\n",
@@ -50,6 +52,7 @@ EXPECTED = {  # what each check must say of these faults
               "98_stale.ipynb, paragraph 4: twin; use ref"],
     "drift": ["planted.py is", "README.md is out of date", "nbs/nbdev.yml is out of date"],
     "ruff": ["F403", "E501"],
+    "faults": ["planted: a planted try: loss: of a file"],
     "commands": ["Got unexpected extra", "No such option: --recipes"],
     "site": ["Could not convert TeX math x^{2", "Could not convert TeX math \\sqrt{18}",
              "nowhere.ipynb leads to nothing", "index.ipynb#nowhere leads to no heading"],
@@ -61,7 +64,8 @@ EXPECTED = {  # what each check must say of these faults
 
 def plant(root: Path):
     "Put two bad notebooks and a bad module beside the first notebooks of a repository, and faults into other files."
-    for path in (root / "nbs").glob("[!i0]*.ipynb"): path.unlink()
+    tries = [p for p in (root / ".ci/faults").glob("*.py") if p.stem not in ("run", "kit")]
+    for path in [*(root / "nbs").glob("[!i0]*.ipynb"), *tries]: path.unlink()
     for name, sources in {"00_planted": PLANTED, "98_stale": STALE}.items():
         kinds = ["markdown" if s.startswith("# ") else "code" for s in sources]
         cells = [mk_cell(s, k, id=f"{name}{i}") for i, (s, k) in enumerate(zip(sources, kinds))]
