@@ -17,24 +17,22 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 from fastcore.docments import docments
-from rich.console import Console
-from rich.table import Table
 
-from .attributes import group_problems
-from .cohort import Cohort, check_cohort
-from .core import LymphoError, write_text
-from .layouts import LAYOUT_FILE, find_layout
-from .proposals import write_proposal
-from .recipes import BASELINE, DEFAULT_RECIPE
 
 # %% ../nbs/48_cli.ipynb #cb6bd310
 _ABOUT = ('Reactive or tumoral lymphocytosis from blood-cell images and three clinical attributes. '
           'For research; not a medical device.')
 app = typer.Typer(name='lympho', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   rich_markup_mode=None, help=_ABOUT)
+
+# %% ../nbs/48_cli.ipynb #48e00002
+def _error(*args):
+    "A LymphoError of these words."
+    from lympho.core import LymphoError
+    return LymphoError(*args)
+
 
 # %% ../nbs/48_cli.ipynb #7c08b8c5
 def _parameter(p, doc):
@@ -67,6 +65,12 @@ def _write_utf8():
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'): stream.reconfigure(encoding='utf-8', errors='surrogateescape')
 
+def _describe(error):
+    "What is said of an error: its own words if the user can mend it."
+    from lympho.core import LymphoError
+    if isinstance(error, (LymphoError, OSError)): return str(error)
+    return f'internal error: {type(error).__name__}: {error}; please report it with the output of `--debug`'
+
 def main(
     args:list[str]|None=None, # the words of the command line; None: those of this process
 ): # nothing; the process exits
@@ -75,9 +79,7 @@ def main(
     _write_utf8()
     if '--debug' in args: return app([a for a in args if a!='--debug'], prog_name='lympho')
     try: app(args, prog_name='lympho')
-    except (LymphoError, OSError) as e: problem = str(e)
-    except Exception as e:
-        problem = f'internal error: {type(e).__name__}: {e}; please report it with the output of `--debug`'
+    except Exception as e: problem = _describe(e)
     print('lympho: ' + ' '.join(problem.split()), file=sys.stderr)
     sys.exit(1)
 
@@ -87,6 +89,8 @@ def show_table(
     title:str='', # above the table
 ):
     "Print `df` on standard output."
+    from rich.console import Console
+    from rich.table import Table
     df = df.reset_index() if df.index.name else df
     table = Table(*map(str, df.columns), title=title or None, title_justify='left')
     for row in df.astype(str).itertuples(index=False): table.add_row(*row)
@@ -99,18 +103,20 @@ def _check_problems(problems, cohort):
     n, severities = int((problems.severity!='note').sum()), set(problems.severity)
     if not n: return
     remedy = 'mend them' + ', or read it with --quarantine'*('cohort' not in severities)
-    raise LymphoError(f'{n} problem{"s"*(n > 1)} in {cohort}', remedy)
+    raise _error(f'{n} problem{"s"*(n > 1)} in {cohort}', remedy)
 
 # %% ../nbs/48_cli.ipynb #0c11a001
 def _propose(cohort, layout, features=None):
     "Where no layout is given and the folder states none, propose one and end with what to do next."
     from lympho.features import list_feature_files
+    from lympho.layouts import LAYOUT_FILE
+    from lympho.proposals import write_proposal
     if layout or not Path(cohort).is_dir() or (Path(cohort)/LAYOUT_FILE).exists(): return
     file, text = write_proposal(cohort, [*list_feature_files(features)] if features else None)
     print(text)
     again = f'lympho check {cohort}' + f' --features {features}'*bool(features)
-    raise LymphoError(f'the layout of {cohort} is not known; what was guessed is in {file}',
-                      f'look through it, set confirmed = true in it, and run `{again}`')
+    raise _error(f'the layout of {cohort} is not known; what was guessed is in {file}',
+                 f'look through it, set confirmed = true in it, and run `{again}`')
 
 def _counts(data, manifest=''):
     "How many notes there are, and what was left out, in words."
@@ -125,6 +131,7 @@ def _counts(data, manifest=''):
 # %% ../nbs/48_cli.ipynb #ef54844e
 def _problems(cohort, features, year, layout, crop):
     "Everything that is wrong with a cohort of images, or of features of files, which have no crop."
+    from lympho.cohort import check_cohort
     if features is None: return check_cohort(cohort, year, layout, crop)
     from lympho.features import check_features
     return check_features(cohort, features, year, layout)
@@ -138,6 +145,9 @@ def check(
     crop:int=112, # side of the centre that the recipe will read, in pixels; smaller images are refused
 ):
     "Name every problem of a cohort."
+    from lympho.attributes import group_problems
+    from lympho.core import LymphoError
+    from lympho.layouts import find_layout
     try: find_layout(cohort, layout)
     except LymphoError:
         _propose(cohort, layout, features)
@@ -159,6 +169,7 @@ def synth(
     force:bool=False, # overwrite the folder
 ):
     "Render a synthetic cohort."
+    from lympho.cohort import Cohort
     from lympho.synthetic import synth_cohort
     synth_cohort(folder, patients, seed, cells=(16, max_cells), force=force)
     print(Cohort.from_folder(folder, decode=False))
@@ -168,12 +179,13 @@ def _runs(cohort, folder):
     "Where the runs of a cohort are kept; a LymphoError where that is among its patients."
     folder = folder or Path('runs')/Path(cohort).resolve().name
     if not folder.resolve().is_relative_to(Path(cohort).resolve()): return folder
-    raise LymphoError(f'{folder} would lie in the cohort {cohort}',
-                      'run the command from another folder, or name one with --folder')
+    raise _error(f'{folder} would lie in the cohort {cohort}',
+                 'run the command from another folder, or name one with --folder')
 
 # %% ../nbs/48_cli.ipynb #d3480c49
 def _read(cohort, quarantine, manifest, year, layout=None, files=None, allow_ood=False, decode=True):
     "The cohort, with features of `files` if given; what was left out of it is written to `manifest`, and counted."
+    from lympho.cohort import Cohort
     on_problem = 'quarantine' if quarantine else 'raise'
     if files is None: data = Cohort.from_folder(cohort, on_problem, manifest, year, decode, layout)
     else:
@@ -194,23 +206,24 @@ def _find_recipe(name, default, features):
 def _check_features(recipe, features):
     "A LymphoError where a model needs features of files and gets none, or the other way round."
     if recipe.reads_files and features is None:
-        raise LymphoError(f'{recipe.name} reads features of files', 'name their folder with --features')
+        raise _error(f'{recipe.name} reads features of files', 'name their folder with --features')
     if recipe.encoder and not recipe.reads_files and features is not None:
-        raise LymphoError(f'{recipe.name} reads images', 'leave --features out')
+        raise _error(f'{recipe.name} reads images', 'leave --features out')
 
 # %% ../nbs/48_cli.ipynb #7f297a7a
 @command
 def features(
     cohort:Path, # folder of a cohort
-    recipe:str=DEFAULT_RECIPE, # image recipe whose encoder, stages and crop are used
+    recipe:str|None=None, # image recipe whose encoder, stages and crop are used; left out: the default one
     quarantine:bool=False, # leave out what has a problem
     reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
     layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
 ):
     "Compute the features of every cell by a frozen network."
+    from lympho.recipes import DEFAULT_RECIPE
     recipe = _find_recipe(recipe, DEFAULT_RECIPE, None)
     if not recipe.encoder or not recipe.frozen or recipe.reads_files:
-        raise LymphoError(f'{recipe.name} has no frozen network', 'name a pooled, late or mil recipe')
+        raise _error(f'{recipe.name} has no frozen network', 'name a pooled, late or mil recipe')
     data = _read(cohort, quarantine, _runs(cohort, None)/'quarantine.csv', reference_year, layout, decode=quarantine)
     store, computed, seconds = _timed_store(data, recipe)
     print(f'{len(store.cells)} cells, {store.values.shape[1]} features each; {computed} cells computed now, '
@@ -281,6 +294,7 @@ def crossval(
 ):
     "Cross-validate one recipe on a cohort."
     from lympho.crossval import crossval
+    from lympho.recipes import BASELINE
     from lympho.report import clinical_runs
     reading = dict(quarantine=quarantine, year=reference_year, layout=layout, files=features)
     recipe, data, place = _prepare(cohort, folder, recipe, BASELINE, folds, **reading, protocol=protocol)
@@ -320,11 +334,11 @@ def _check_place(folder, recipe, force):
     "Refuse to fit where a model is already, or in the folder of a run of another recipe."
     from lympho.recipes import read_recipe
     if (folder/'fit').exists() and not force:
-        raise LymphoError(f'{folder/"fit"} exists', 'use it, choose another --folder, or overwrite it with --force')
+        raise _error(f'{folder/"fit"} exists', 'use it, choose another --folder, or overwrite it with --force')
     file = folder/'recipe.json'
     if file.is_file() and replace(read_recipe(file), n_repeats=recipe.n_repeats)!=recipe:
-        raise LymphoError(f'{folder} holds a run of another recipe',
-                          'give the recipe another name, or choose another --folder')
+        raise _error(f'{folder} holds a run of another recipe',
+                     'give the recipe another name, or choose another --folder')
 
 # %% ../nbs/48_cli.ipynb #7b9af7cb
 @command
@@ -344,6 +358,7 @@ def train(
 ):
     "Fit one recipe on a whole cohort."
     from lympho.fitting import fit
+    from lympho.recipes import DEFAULT_RECIPE
     reading = dict(quarantine=quarantine, year=reference_year, layout=layout, files=features)
     check = partial(_check_place, force=force)
     recipe, data, place = _prepare(cohort, folder, recipe, DEFAULT_RECIPE, folds, **reading, check=check)
@@ -366,19 +381,19 @@ def _recipe_in(folder):
     from lympho.recipes import read_recipe
     file = next((f for f in (folder/'recipe.json', folder/'fit'/'recipe.json') if f.is_file()), None)
     if file: return read_recipe(file)
-    raise LymphoError(f'{folder} holds no finished run and no fitted model',
-                      'make it with `lympho crossval` or `lympho train`')
+    raise _error(f'{folder} holds no finished run and no fitted model',
+                 'make it with `lympho crossval` or `lympho train`')
 
 # %% ../nbs/48_cli.ipynb #502211a1
 def _check_file(option, file, ours, root):
     "Refuse a place that is a folder, in the folder of a run, or taken by what does not begin like `ours`."
     remedy = f'choose another place with {option}'
-    if file.is_dir(): raise LymphoError(f'{file} is a folder', f'give the name of a file with {option}')
-    if file.suffix!='.html' and _is_in_run(file): raise LymphoError(f'{file} would lie in the folder of a run', remedy)
+    if file.is_dir(): raise _error(f'{file} is a folder', f'give the name of a file with {option}')
+    if file.suffix!='.html' and _is_in_run(file): raise _error(f'{file} would lie in the folder of a run', remedy)
     if not file.exists(): return
     is_input = option=='--submission' and file.resolve().is_relative_to(root)
     if is_input or not file.read_bytes().startswith(ours):
-        raise LymphoError(f'{file} is there, and would be lost', remedy)
+        raise _error(f'{file} is there, and would be lost', remedy)
 
 def _check_out(cohort, files, ours):
     "Before any work: refuse places as `_check_file` does, and one that stands for two files."
@@ -386,7 +401,7 @@ def _check_out(cohort, files, ours):
     for option, file in files.items(): _check_file(option, file, ours, Path(cohort).resolve())
     if len({f.resolve() for f in files.values()}) < len(files):
         option, file = list(files.items())[-1]
-        raise LymphoError(f'{file} is named twice', f'choose another place with {option}')
+        raise _error(f'{file} is named twice', f'choose another place with {option}')
 
 # %% ../nbs/48_cli.ipynb #a11d0000
 def _print_lines(text, allow_ood):
@@ -424,6 +439,7 @@ def predict(
 # %% ../nbs/48_cli.ipynb #c11f0003
 def _year(model, cohort, layout, year):
     "The year at which ages are taken: that given, that of the layout, or that of training."
+    from lympho.layouts import find_layout
     return year or find_layout(cohort, layout).reference_year or model.info['reference_year']
 
 def _load_model(run, features, cells):
@@ -432,16 +448,16 @@ def _load_model(run, features, cells):
     model = load_model(run)
     _check_features(model.recipe, features)
     if model.recipe.encoder or not cells: return model
-    raise LymphoError(f'recipe {model.recipe.name} reads no cells', 'leave --cells out')
+    raise _error(f'recipe {model.recipe.name} reads no cells', 'leave --cells out')
 
 def _write_tables(model, cohort, predictions, out, submission, cells):
     "Write the predictions, and what else was asked for: the challenge's submission, the contributions of the cells."
     from lympho.core import write_table
     from lympho.fitting import write_submission
-    from lympho.interpret import contribution_table
     write_table(out, predictions)
     if submission: write_submission(predictions, submission)
     if not cells: return
+    from lympho.interpret import contribution_table
     write_table(cells, contribution_table(model, cohort, predictions.patient[predictions.logit.notna()].tolist()))
     print(f'contributions of the cells in {cells}')
 
@@ -450,8 +466,8 @@ def _patients_to_predict(cohort, everyone):
     "Identifiers of the patients without a label, or of everyone; a LymphoError where there is none."
     ids = (cohort if everyone else cohort.unlabelled).patients.patient.tolist()
     if ids: return ids
-    raise LymphoError(f'{cohort.name} has no {"" if everyone else "unlabelled "}patient',
-                      'give a cohort with patients to predict, or --everyone')
+    raise _error(f'{cohort.name} has no {"" if everyone else "unlabelled "}patient',
+                 'give a cohort with patients to predict, or --everyone')
 
 # %% ../nbs/48_cli.ipynb #48a10002
 _VALIDATION = {'metrics.csv':b'subset,metric,value,', 'predictions.csv':b'patient,label,', 'report.html':_PAGE}
@@ -459,7 +475,7 @@ _VALIDATION = {'metrics.csv':b'subset,metric,value,', 'predictions.csv':b'patien
 def _check_folder(place, cohort):
     "Refuse a folder for a validation that lies in the cohort, or whose files are not those of a validation."
     if place.resolve().is_relative_to(Path(cohort).resolve()):
-        raise LymphoError(f'{place} would lie in the cohort {cohort}', 'choose another folder with --out')
+        raise _error(f'{place} would lie in the cohort {cohort}', 'choose another folder with --out')
     for name, begin in _VALIDATION.items(): _check_file('--out', place/name, (begin,), Path(cohort).resolve())
 
 # %% ../nbs/48_cli.ipynb #48a10012
@@ -503,9 +519,10 @@ def explain(
     layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
 ):
     "Write the page of one patient: the decision, and the cells that raise and lower the logit most."
+    from lympho.core import write_text
     from lympho.fitting import model_for_patient
     from lympho.report import patient_page
-    if patient is None: raise LymphoError('no patient was named', 'name one of the cohort with --patient')
+    if patient is None: raise _error('no patient was named', 'name one of the cohort with --patient')
     if out: _check_out(cohort, {'--out':out}, (_PAGE,))
     folder = run.parent if (run/'model.json').is_file() else run
     pages = folder/'patients'/Path(cohort).resolve().name
@@ -520,7 +537,7 @@ def explain(
 def demo(
     cohort:Path|None=None, # folder of a labelled cohort; left out: the synthetic one, rendered once into the cache
     folder:Path|None=None, # where the runs of this cohort are kept; left out: runs/ and the name of the cohort
-    recipe:str=DEFAULT_RECIPE, # name of the recipe that is reported with the clinical ones, or the path of one in JSON
+    recipe:str|None=None, # reported with the clinical ones: name or path of a JSON; left out: the default one
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
@@ -529,9 +546,10 @@ def demo(
 ):
     "Cross-validate all clinical recipes and one with images, and report."
     from lympho.crossval import crossval
-    from lympho.recipes import RECIPES, find_recipe
+    from lympho.recipes import DEFAULT_RECIPE, RECIPES, find_recipe
     from lympho.report import clinical_runs
-    recipe, (data, folder) = find_recipe(recipe), _demo_cohort(cohort, folder, quarantine, reference_year, layout)
+    recipe = find_recipe(recipe or DEFAULT_RECIPE)
+    data, folder = _demo_cohort(cohort, folder, quarantine, reference_year, layout)
     print(data)
     run = crossval(data, recipe, folder/recipe.name, jobs, force)
     names = [r.name for r in RECIPES.values() if r.family=='clinical']
