@@ -10,7 +10,6 @@ __all__ = ['app', 'command', 'main', 'show_table', 'check', 'synth', 'features',
 import inspect
 import os
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from functools import partial
@@ -136,6 +135,8 @@ def _problems(cohort, features, year, layout, crop):
     from lympho.features import check_features
     return check_features(cohort, features, year, layout)
 
+
+# %% ../nbs/48_cli.ipynb #ef54844f
 @command
 def check(
     cohort:Path, # folder of the cohort: a table of attributes, if there is one, and the images, if there are any
@@ -196,10 +197,10 @@ def _read(cohort, quarantine, manifest, year, layout=None, files=None, allow_ood
     return data
 
 # %% ../nbs/48_cli.ipynb #c11f0002
-def _find_recipe(name, default, features):
-    "The recipe of that name; where none is named the default one, for features of files another."
-    from lympho.recipes import FEATURE_RECIPE, find_recipe
-    recipe = find_recipe(name or (default if features is None else FEATURE_RECIPE))
+def _find_recipe(name, is_simple, features):
+    "The recipe of that name; where none is named a simple one or the default, for features of files another."
+    from lympho.recipes import BASELINE, DEFAULT_RECIPE, FEATURE_RECIPE, find_recipe
+    recipe = find_recipe(name or (FEATURE_RECIPE if features else BASELINE if is_simple else DEFAULT_RECIPE))
     if recipe.weights: print(f'{recipe.weights}: {recipe.make_encoder().note or "all tensors are used"}')
     return recipe
 
@@ -220,8 +221,7 @@ def features(
     layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
 ):
     "Compute the features of every cell by a frozen network."
-    from lympho.recipes import DEFAULT_RECIPE
-    recipe = _find_recipe(recipe, DEFAULT_RECIPE, None)
+    recipe = _find_recipe(recipe, False, None)
     if not recipe.encoder or not recipe.frozen or recipe.reads_files:
         raise _error(f'{recipe.name} has no frozen network', 'name a pooled, late or mil recipe')
     data = _read(cohort, quarantine, _runs(cohort, None)/'quarantine.csv', reference_year, layout, decode=quarantine)
@@ -266,9 +266,9 @@ def _run_name(recipe, folds, cohort=None, protocol=None):
     return name + f'-{protocol}'*(find_protocol(patients, protocol)!=find_protocol(patients))
 
 # %% ../nbs/48_cli.ipynb #48a1f002
-def _prepare(cohort, folder, recipe, default, folds, quarantine, year, layout, files, protocol=None, check=None):
+def _prepare(cohort, folder, recipe, is_simple, folds, quarantine, year, layout, files, protocol=None, check=None):
     "Recipe, cohort, and the folder of its run, which `check` may refuse; a recipe that is none is, before the reading."
-    recipe, folder = _with_folds(_find_recipe(recipe, default, files), folds), _runs(cohort, folder)
+    recipe, folder = _with_folds(_find_recipe(recipe, is_simple, files), folds), _runs(cohort, folder)
     if check and not files: check(folder/_run_name(recipe, folds), recipe)
     data = _read(cohort, quarantine, folder/'quarantine.csv', year, layout, files)
     if files: recipe = recipe.on_features(data)
@@ -294,10 +294,9 @@ def crossval(
 ):
     "Cross-validate one recipe on a cohort."
     from lympho.crossval import crossval
-    from lympho.recipes import BASELINE
     from lympho.report import clinical_runs
     reading = dict(quarantine=quarantine, year=reference_year, layout=layout, files=features)
-    recipe, data, place = _prepare(cohort, folder, recipe, BASELINE, folds, **reading, protocol=protocol)
+    recipe, data, place = _prepare(cohort, folder, recipe, True, folds, **reading, protocol=protocol)
     is_shown = all((place/f).is_file() for f in ('metrics.json', 'report.html')) and not force
     run = crossval(data, recipe, place, jobs, force, dask, protocol)
     others = clinical_runs(run)
@@ -358,10 +357,9 @@ def train(
 ):
     "Fit one recipe on a whole cohort."
     from lympho.fitting import fit
-    from lympho.recipes import DEFAULT_RECIPE
     reading = dict(quarantine=quarantine, year=reference_year, layout=layout, files=features)
     check = partial(_check_place, force=force)
-    recipe, data, place = _prepare(cohort, folder, recipe, DEFAULT_RECIPE, folds, **reading, check=check)
+    recipe, data, place = _prepare(cohort, folder, recipe, False, folds, **reading, check=check)
     if note := recipe.note_on_inputs(data.labelled.patients): print(note)
     model = fit(data, recipe, miss_rate, jobs, place, low_count_miss_rate)
     if int(os.environ.get('RANK', 0)): return
@@ -383,6 +381,13 @@ def _recipe_in(folder):
     if file: return read_recipe(file)
     raise _error(f'{folder} holds no finished run and no fitted model',
                  'make it with `lympho crossval` or `lympho train`')
+
+# %% ../nbs/48_cli.ipynb #c11f00f4
+def _pages(run, cohort):
+    "The folder of a run, or of the one that a model lies in; in it, that of the pages of a cohort's patients."
+    folder = run.parent if (run/'model.json').is_file() else run
+    return folder, folder/'patients'/Path(cohort).resolve().name
+
 
 # %% ../nbs/48_cli.ipynb #502211a1
 def _check_file(option, file, ours, root):
@@ -524,8 +529,7 @@ def explain(
     from lympho.report import patient_page
     if patient is None: raise _error('no patient was named', 'name one of the cohort with --patient')
     if out: _check_out(cohort, {'--out':out}, (_PAGE,))
-    folder = run.parent if (run/'model.json').is_file() else run
-    pages = folder/'patients'/Path(cohort).resolve().name
+    folder, pages = _pages(run, cohort)
     _check_features(_recipe_in(folder), features)
     data = _read(cohort, quarantine, pages/'quarantine.csv', reference_year, layout, features)
     model = model_for_patient(folder, data, patient, miss_rate, low_count_miss_rate)
@@ -567,59 +571,20 @@ def _demo_cohort(cohort, folder, quarantine, year, layout):
     data = default_cohort()
     return data, folder or Path('runs')/data.name
 
-# %% ../nbs/48_cli.ipynb #513fa7cd
-def _seconds(f):
-    "How long a call of `f` takes."
-    start = time.perf_counter()
-    f()
-    return time.perf_counter() - start
-
-def _bench_features(cohort, folder):
-    "Images a second of the store, of the bare network and of the whole extraction."
-    import torch
-    from lympho.encoders import STAGES, FeatureStore, make_encoder
-    from lympho.images import ImageStore
-    encoder, n = make_encoder(), len(cohort.cells)
-    yield 'crops decoded and stored', 'images/s', n/_seconds(lambda: ImageStore.build(cohort, folder/'images'))
-    images = ImageStore.open(folder/'images')
-    batch = images.as_tensor(images.values[:64].copy())
-    def ten_batches():
-        with torch.inference_mode(): return [encoder(batch, STAGES) for _ in range(10)]
-    ten_batches()
-    yield 'bare network', 'images/s', 10*len(batch)/_seconds(ten_batches)
-    seconds = _seconds(lambda: FeatureStore.build(images, encoder, folder/'features'))
-    yield 'features extracted and stored', 'images/s', n/seconds
-
-# %% ../nbs/48_cli.ipynb #63aaaddd
-def _bench_attention():
-    "Milliseconds of attention, forward and backward, on 32 bags of 16 to 198 cells."
-    import numpy as np
-    from lympho.core import rng
-    from lympho.pooling import bench_attention
-    sizes = np.clip(np.exp(rng(0, 'bench').normal(4.2, .6, 32)), 16, 198).astype(int).tolist()
-    for gate, gated in (('', False), ('gated ', True)):
-        for name, ms in bench_attention(sizes, gated=gated).items(): yield f'{gate}attention, {name}', 'ms', ms
-
-# %% ../nbs/48_cli.ipynb #a7b49528
-def _bench_training(cohort, folder):
-    "Images a second of end-to-end training and of the bare network, and what loading costs."
-    from lympho.images import ImageStore
-    from lympho.classifier import bench_training
-    few = cohort.labelled.patients.groupby('label').head(8)
-    speed = bench_training(ImageStore.build(cohort, folder/'images'), few, cells=64, steps=3)
-    yield 'bare ResNet18, forward and backward', 'images/s', speed['bare']
-    yield 'ResNet18 trained end to end', 'images/s', speed['learner']
-    yield 'of that, loading', '%', 100*speed['loading']
-
 # %% ../nbs/48_cli.ipynb #ce91009f
 @command
 def bench(
     cohort:Path|None=None, # folder of a cohort; left out: the synthetic one
     layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
+    rows:str|None=None, # numbers of what is timed, with commas between; left out: all
+    out:Path|None=None, # CSV that gets the rows, in place of those of the same numbers; left out: none
+    quick:bool=False, # small tasks, one turn each: does everything run?
 ):
-    "Time the hot paths on this machine."
+    "Time each step on this machine, beside what others use for it."
+    from lympho.bench import benchmark
+    from lympho.cohort import Cohort
     from lympho.synthetic import default_cohort
     data = Cohort.from_folder(cohort, decode=False, layout=layout) if cohort else default_cohort()
-    with tempfile.TemporaryDirectory() as d:
-        rows = [*_bench_features(data, Path(d)), *_bench_training(data, Path(d)), *_bench_attention()]
-    show_table(pd.DataFrame([(w, f'{x:.1f}', u) for w, u, x in rows], columns=['what', 'value', 'unit']))
+    table = benchmark(data, rows.split(',') if rows else None, quick, out).round(3).fillna('')
+    show_table(table.drop(columns=['low', 'high']))
+
