@@ -208,24 +208,21 @@ def kept_bytes(
     return sum(kept.values())
 
 # %% ../nbs/47a_bench.ipynb #be000025
-def _packed(name, x, offsets, head):
+def _packed(pool, x, offsets, head):
     "Logits of packed bags through a pooling, with a linear layer before or behind it."
-    if POOLINGS[name].reads=='scores':
-        pool = make_pooling(name)
-        return lambda: pool(head(x).squeeze(1), offsets, check=False)
-    pool = make_pooling(name, d=x.shape[1])
+    if pool.reads=='scores': return lambda: pool(head(x).squeeze(1), offsets, check=False)
     behind = head if pool.width==x.shape[1] else nn.Linear(pool.width or 1, 1)
     return lambda: behind(pool(x, offsets, check=False).reshape(len(offsets) - 1, -1)).squeeze(1)
 
-def _padded(name, padded, mask, head):
+def _padded(name, pool, padded, mask, head):
     "Logits of the same bags, padded; None for a pooling that is not written out here."
-    pool = make_pooling(name, d=padded.shape[2]) if 'attention' in name else None
     def mean(): return head((padded*mask[..., None]).sum(1)/mask.sum(1, keepdim=True)).squeeze(1)
     def top(): return head(padded).squeeze(2).masked_fill(~mask, -torch.inf).amax(1)
     def attended():
         a = pool._logits(padded).masked_fill(~mask, -torch.inf).softmax(1)
         return head((a[:, None] @ padded).squeeze(1)).squeeze(1)
     return {'mean':mean, 'max':top, 'attention':attended, 'gated-attention':attended}.get(name)
+
 
 # %% ../nbs/47a_bench.ipynb #be000026
 def _of_torchmil(name, padded, mask, head):
@@ -251,8 +248,9 @@ def pooling_contenders(
     x, offsets, head = torch.randn(sum(sizes), d), torch.tensor([0, *sizes]).cumsum(0), nn.Linear(d, 1)
     padded = nn.utils.rnn.pad_sequence(x.split(list(sizes)), batch_first=True)
     mask = torch.arange(padded.shape[1]) < torch.tensor(sizes)[:, None]
-    others = {'padded':_padded(name, padded, mask, head), 'torchmil':_of_torchmil(name, padded, mask, head)}
-    return {'lympho':_packed(name, x, offsets, head)} | {k:f for k, f in others.items() if f}
+    pool = make_pooling(name, **({'d':d} if POOLINGS[name].reads=='embeddings' else {}))
+    others = {'padded':_padded(name, pool, padded, mask, head), 'torchmil':_of_torchmil(name, padded, mask, head)}
+    return {'lympho':_packed(pool, x, offsets, head)} | {k:f for k, f in others.items() if f}
 
 # %% ../nbs/47a_bench.ipynb #be000028
 @ROWS.register('3')
