@@ -10,31 +10,28 @@ __all__ = ['app', 'command', 'main', 'show_table', 'check', 'synth', 'features',
 import inspect
 import os
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 from fastcore.docments import docments
-from rich.console import Console
-from rich.table import Table
 
-from .attributes import group_problems
-from .cohort import Cohort, check_cohort
-from .core import LymphoError, write_text
-from .layouts import LAYOUT_FILE, find_layout
-from .proposals import write_proposal
-from .recipes import BASELINE, DEFAULT_RECIPE
 
 # %% ../nbs/48_cli.ipynb #cb6bd310
 _ABOUT = ('Reactive or tumoral lymphocytosis from blood-cell images and three clinical attributes. '
           'For research; not a medical device.')
 app = typer.Typer(name='lympho', no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   rich_markup_mode=None, help=_ABOUT)
+
+# %% ../nbs/48_cli.ipynb #48e00002
+def _error(*args):
+    "A LymphoError of these words."
+    from lympho.core import LymphoError
+    return LymphoError(*args)
+
 
 # %% ../nbs/48_cli.ipynb #7c08b8c5
 def _parameter(p, doc):
@@ -67,6 +64,12 @@ def _write_utf8():
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'): stream.reconfigure(encoding='utf-8', errors='surrogateescape')
 
+def _describe(error):
+    "What is said of an error: its own words if the user can mend it."
+    from lympho.core import LymphoError
+    if isinstance(error, (LymphoError, OSError)): return str(error)
+    return f'internal error: {type(error).__name__}: {error}; please report it with the output of `--debug`'
+
 def main(
     args:list[str]|None=None, # the words of the command line; None: those of this process
 ): # nothing; the process exits
@@ -75,9 +78,7 @@ def main(
     _write_utf8()
     if '--debug' in args: return app([a for a in args if a!='--debug'], prog_name='lympho')
     try: app(args, prog_name='lympho')
-    except (LymphoError, OSError) as e: problem = str(e)
-    except Exception as e:
-        problem = f'internal error: {type(e).__name__}: {e}; please report it with the output of `--debug`'
+    except Exception as e: problem = _describe(e)
     print('lympho: ' + ' '.join(problem.split()), file=sys.stderr)
     sys.exit(1)
 
@@ -87,6 +88,8 @@ def show_table(
     title:str='', # above the table
 ):
     "Print `df` on standard output."
+    from rich.console import Console
+    from rich.table import Table
     df = df.reset_index() if df.index.name else df
     table = Table(*map(str, df.columns), title=title or None, title_justify='left')
     for row in df.astype(str).itertuples(index=False): table.add_row(*row)
@@ -99,18 +102,20 @@ def _check_problems(problems, cohort):
     n, severities = int((problems.severity!='note').sum()), set(problems.severity)
     if not n: return
     remedy = 'mend them' + ', or read it with --quarantine'*('cohort' not in severities)
-    raise LymphoError(f'{n} problem{"s"*(n > 1)} in {cohort}', remedy)
+    raise _error(f'{n} problem{"s"*(n > 1)} in {cohort}', remedy)
 
 # %% ../nbs/48_cli.ipynb #0c11a001
 def _propose(cohort, layout, features=None):
     "Where no layout is given and the folder states none, propose one and end with what to do next."
     from lympho.features import list_feature_files
+    from lympho.layouts import LAYOUT_FILE
+    from lympho.proposals import write_proposal
     if layout or not Path(cohort).is_dir() or (Path(cohort)/LAYOUT_FILE).exists(): return
     file, text = write_proposal(cohort, [*list_feature_files(features)] if features else None)
     print(text)
     again = f'lympho check {cohort}' + f' --features {features}'*bool(features)
-    raise LymphoError(f'the layout of {cohort} is not known; what was guessed is in {file}',
-                      f'look through it, set confirmed = true in it, and run `{again}`')
+    raise _error(f'the layout of {cohort} is not known; what was guessed is in {file}',
+                 f'look through it, set confirmed = true in it, and run `{again}`')
 
 def _counts(data, manifest=''):
     "How many notes there are, and what was left out, in words."
@@ -125,10 +130,13 @@ def _counts(data, manifest=''):
 # %% ../nbs/48_cli.ipynb #ef54844e
 def _problems(cohort, features, year, layout, crop):
     "Everything that is wrong with a cohort of images, or of features of files, which have no crop."
+    from lympho.cohort import check_cohort
     if features is None: return check_cohort(cohort, year, layout, crop)
     from lympho.features import check_features
     return check_features(cohort, features, year, layout)
 
+
+# %% ../nbs/48_cli.ipynb #ef54844f
 @command
 def check(
     cohort:Path, # folder of the cohort: a table of attributes, if there is one, and the images, if there are any
@@ -138,6 +146,9 @@ def check(
     crop:int=112, # side of the centre that the recipe will read, in pixels; smaller images are refused
 ):
     "Name every problem of a cohort."
+    from lympho.attributes import group_problems
+    from lympho.core import LymphoError
+    from lympho.layouts import find_layout
     try: find_layout(cohort, layout)
     except LymphoError:
         _propose(cohort, layout, features)
@@ -159,6 +170,7 @@ def synth(
     force:bool=False, # overwrite the folder
 ):
     "Render a synthetic cohort."
+    from lympho.cohort import Cohort
     from lympho.synthetic import synth_cohort
     synth_cohort(folder, patients, seed, cells=(16, max_cells), force=force)
     print(Cohort.from_folder(folder, decode=False))
@@ -168,12 +180,13 @@ def _runs(cohort, folder):
     "Where the runs of a cohort are kept; a LymphoError where that is among its patients."
     folder = folder or Path('runs')/Path(cohort).resolve().name
     if not folder.resolve().is_relative_to(Path(cohort).resolve()): return folder
-    raise LymphoError(f'{folder} would lie in the cohort {cohort}',
-                      'run the command from another folder, or name one with --folder')
+    raise _error(f'{folder} would lie in the cohort {cohort}',
+                 'run the command from another folder, or name one with --folder')
 
 # %% ../nbs/48_cli.ipynb #d3480c49
 def _read(cohort, quarantine, manifest, year, layout=None, files=None, allow_ood=False, decode=True):
     "The cohort, with features of `files` if given; what was left out of it is written to `manifest`, and counted."
+    from lympho.cohort import Cohort
     on_problem = 'quarantine' if quarantine else 'raise'
     if files is None: data = Cohort.from_folder(cohort, on_problem, manifest, year, decode, layout)
     else:
@@ -184,33 +197,33 @@ def _read(cohort, quarantine, manifest, year, layout=None, files=None, allow_ood
     return data
 
 # %% ../nbs/48_cli.ipynb #c11f0002
-def _find_recipe(name, default, features):
-    "The recipe of that name; where none is named the default one, for features of files another."
-    from lympho.recipes import FEATURE_RECIPE, find_recipe
-    recipe = find_recipe(name or (default if features is None else FEATURE_RECIPE))
+def _find_recipe(name, is_simple, features):
+    "The recipe of that name; where none is named a simple one or the default, for features of files another."
+    from lympho.recipes import BASELINE, DEFAULT_RECIPE, FEATURE_RECIPE, find_recipe
+    recipe = find_recipe(name or (FEATURE_RECIPE if features else BASELINE if is_simple else DEFAULT_RECIPE))
     if recipe.weights: print(f'{recipe.weights}: {recipe.make_encoder().note or "all tensors are used"}')
     return recipe
 
 def _check_features(recipe, features):
     "A LymphoError where a model needs features of files and gets none, or the other way round."
     if recipe.reads_files and features is None:
-        raise LymphoError(f'{recipe.name} reads features of files', 'name their folder with --features')
+        raise _error(f'{recipe.name} reads features of files', 'name their folder with --features')
     if recipe.encoder and not recipe.reads_files and features is not None:
-        raise LymphoError(f'{recipe.name} reads images', 'leave --features out')
+        raise _error(f'{recipe.name} reads images', 'leave --features out')
 
 # %% ../nbs/48_cli.ipynb #7f297a7a
 @command
 def features(
     cohort:Path, # folder of a cohort
-    recipe:str=DEFAULT_RECIPE, # image recipe whose encoder, stages and crop are used
+    recipe:str|None=None, # image recipe whose encoder, stages and crop are used; left out: the default one
     quarantine:bool=False, # leave out what has a problem
     reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
     layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
 ):
     "Compute the features of every cell by a frozen network."
-    recipe = _find_recipe(recipe, DEFAULT_RECIPE, None)
+    recipe = _find_recipe(recipe, False, None)
     if not recipe.encoder or not recipe.frozen or recipe.reads_files:
-        raise LymphoError(f'{recipe.name} has no frozen network', 'name a pooled, late or mil recipe')
+        raise _error(f'{recipe.name} has no frozen network', 'name a pooled, late or mil recipe')
     data = _read(cohort, quarantine, _runs(cohort, None)/'quarantine.csv', reference_year, layout, decode=quarantine)
     store, computed, seconds = _timed_store(data, recipe)
     print(f'{len(store.cells)} cells, {store.values.shape[1]} features each; {computed} cells computed now, '
@@ -253,9 +266,9 @@ def _run_name(recipe, folds, cohort=None, protocol=None):
     return name + f'-{protocol}'*(find_protocol(patients, protocol)!=find_protocol(patients))
 
 # %% ../nbs/48_cli.ipynb #48a1f002
-def _prepare(cohort, folder, recipe, default, folds, quarantine, year, layout, files, protocol=None, check=None):
+def _prepare(cohort, folder, recipe, is_simple, folds, quarantine, year, layout, files, protocol=None, check=None):
     "Recipe, cohort, and the folder of its run, which `check` may refuse; a recipe that is none is, before the reading."
-    recipe, folder = _with_folds(_find_recipe(recipe, default, files), folds), _runs(cohort, folder)
+    recipe, folder = _with_folds(_find_recipe(recipe, is_simple, files), folds), _runs(cohort, folder)
     if check and not files: check(folder/_run_name(recipe, folds), recipe)
     data = _read(cohort, quarantine, folder/'quarantine.csv', year, layout, files)
     if files: recipe = recipe.on_features(data)
@@ -283,7 +296,7 @@ def crossval(
     from lympho.crossval import crossval
     from lympho.report import clinical_runs
     reading = dict(quarantine=quarantine, year=reference_year, layout=layout, files=features)
-    recipe, data, place = _prepare(cohort, folder, recipe, BASELINE, folds, **reading, protocol=protocol)
+    recipe, data, place = _prepare(cohort, folder, recipe, True, folds, **reading, protocol=protocol)
     is_shown = all((place/f).is_file() for f in ('metrics.json', 'report.html')) and not force
     run = crossval(data, recipe, place, jobs, force, dask, protocol)
     others = clinical_runs(run)
@@ -320,11 +333,11 @@ def _check_place(folder, recipe, force):
     "Refuse to fit where a model is already, or in the folder of a run of another recipe."
     from lympho.recipes import read_recipe
     if (folder/'fit').exists() and not force:
-        raise LymphoError(f'{folder/"fit"} exists', 'use it, choose another --folder, or overwrite it with --force')
+        raise _error(f'{folder/"fit"} exists', 'use it, choose another --folder, or overwrite it with --force')
     file = folder/'recipe.json'
     if file.is_file() and replace(read_recipe(file), n_repeats=recipe.n_repeats)!=recipe:
-        raise LymphoError(f'{folder} holds a run of another recipe',
-                          'give the recipe another name, or choose another --folder')
+        raise _error(f'{folder} holds a run of another recipe',
+                     'give the recipe another name, or choose another --folder')
 
 # %% ../nbs/48_cli.ipynb #7b9af7cb
 @command
@@ -346,7 +359,7 @@ def train(
     from lympho.fitting import fit
     reading = dict(quarantine=quarantine, year=reference_year, layout=layout, files=features)
     check = partial(_check_place, force=force)
-    recipe, data, place = _prepare(cohort, folder, recipe, DEFAULT_RECIPE, folds, **reading, check=check)
+    recipe, data, place = _prepare(cohort, folder, recipe, False, folds, **reading, check=check)
     if note := recipe.note_on_inputs(data.labelled.patients): print(note)
     model = fit(data, recipe, miss_rate, jobs, place, low_count_miss_rate)
     if int(os.environ.get('RANK', 0)): return
@@ -366,19 +379,26 @@ def _recipe_in(folder):
     from lympho.recipes import read_recipe
     file = next((f for f in (folder/'recipe.json', folder/'fit'/'recipe.json') if f.is_file()), None)
     if file: return read_recipe(file)
-    raise LymphoError(f'{folder} holds no finished run and no fitted model',
-                      'make it with `lympho crossval` or `lympho train`')
+    raise _error(f'{folder} holds no finished run and no fitted model',
+                 'make it with `lympho crossval` or `lympho train`')
+
+# %% ../nbs/48_cli.ipynb #c11f00f4
+def _pages(run, cohort):
+    "The folder of a run, or of the one that a model lies in; in it, that of the pages of a cohort's patients."
+    folder = run.parent if (run/'model.json').is_file() else run
+    return folder, folder/'patients'/Path(cohort).resolve().name
+
 
 # %% ../nbs/48_cli.ipynb #502211a1
 def _check_file(option, file, ours, root):
     "Refuse a place that is a folder, in the folder of a run, or taken by what does not begin like `ours`."
     remedy = f'choose another place with {option}'
-    if file.is_dir(): raise LymphoError(f'{file} is a folder', f'give the name of a file with {option}')
-    if file.suffix!='.html' and _is_in_run(file): raise LymphoError(f'{file} would lie in the folder of a run', remedy)
+    if file.is_dir(): raise _error(f'{file} is a folder', f'give the name of a file with {option}')
+    if file.suffix!='.html' and _is_in_run(file): raise _error(f'{file} would lie in the folder of a run', remedy)
     if not file.exists(): return
     is_input = option=='--submission' and file.resolve().is_relative_to(root)
     if is_input or not file.read_bytes().startswith(ours):
-        raise LymphoError(f'{file} is there, and would be lost', remedy)
+        raise _error(f'{file} is there, and would be lost', remedy)
 
 def _check_out(cohort, files, ours):
     "Before any work: refuse places as `_check_file` does, and one that stands for two files."
@@ -386,7 +406,7 @@ def _check_out(cohort, files, ours):
     for option, file in files.items(): _check_file(option, file, ours, Path(cohort).resolve())
     if len({f.resolve() for f in files.values()}) < len(files):
         option, file = list(files.items())[-1]
-        raise LymphoError(f'{file} is named twice', f'choose another place with {option}')
+        raise _error(f'{file} is named twice', f'choose another place with {option}')
 
 # %% ../nbs/48_cli.ipynb #a11d0000
 def _print_lines(text, allow_ood):
@@ -424,6 +444,7 @@ def predict(
 # %% ../nbs/48_cli.ipynb #c11f0003
 def _year(model, cohort, layout, year):
     "The year at which ages are taken: that given, that of the layout, or that of training."
+    from lympho.layouts import find_layout
     return year or find_layout(cohort, layout).reference_year or model.info['reference_year']
 
 def _load_model(run, features, cells):
@@ -432,16 +453,16 @@ def _load_model(run, features, cells):
     model = load_model(run)
     _check_features(model.recipe, features)
     if model.recipe.encoder or not cells: return model
-    raise LymphoError(f'recipe {model.recipe.name} reads no cells', 'leave --cells out')
+    raise _error(f'recipe {model.recipe.name} reads no cells', 'leave --cells out')
 
 def _write_tables(model, cohort, predictions, out, submission, cells):
     "Write the predictions, and what else was asked for: the challenge's submission, the contributions of the cells."
     from lympho.core import write_table
     from lympho.fitting import write_submission
-    from lympho.interpret import contribution_table
     write_table(out, predictions)
     if submission: write_submission(predictions, submission)
     if not cells: return
+    from lympho.interpret import contribution_table
     write_table(cells, contribution_table(model, cohort, predictions.patient[predictions.logit.notna()].tolist()))
     print(f'contributions of the cells in {cells}')
 
@@ -450,8 +471,8 @@ def _patients_to_predict(cohort, everyone):
     "Identifiers of the patients without a label, or of everyone; a LymphoError where there is none."
     ids = (cohort if everyone else cohort.unlabelled).patients.patient.tolist()
     if ids: return ids
-    raise LymphoError(f'{cohort.name} has no {"" if everyone else "unlabelled "}patient',
-                      'give a cohort with patients to predict, or --everyone')
+    raise _error(f'{cohort.name} has no {"" if everyone else "unlabelled "}patient',
+                 'give a cohort with patients to predict, or --everyone')
 
 # %% ../nbs/48_cli.ipynb #48a10002
 _VALIDATION = {'metrics.csv':b'subset,metric,value,', 'predictions.csv':b'patient,label,', 'report.html':_PAGE}
@@ -459,7 +480,7 @@ _VALIDATION = {'metrics.csv':b'subset,metric,value,', 'predictions.csv':b'patien
 def _check_folder(place, cohort):
     "Refuse a folder for a validation that lies in the cohort, or whose files are not those of a validation."
     if place.resolve().is_relative_to(Path(cohort).resolve()):
-        raise LymphoError(f'{place} would lie in the cohort {cohort}', 'choose another folder with --out')
+        raise _error(f'{place} would lie in the cohort {cohort}', 'choose another folder with --out')
     for name, begin in _VALIDATION.items(): _check_file('--out', place/name, (begin,), Path(cohort).resolve())
 
 # %% ../nbs/48_cli.ipynb #48a10012
@@ -503,12 +524,12 @@ def explain(
     layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
 ):
     "Write the page of one patient: the decision, and the cells that raise and lower the logit most."
+    from lympho.core import write_text
     from lympho.fitting import model_for_patient
     from lympho.report import patient_page
-    if patient is None: raise LymphoError('no patient was named', 'name one of the cohort with --patient')
+    if patient is None: raise _error('no patient was named', 'name one of the cohort with --patient')
     if out: _check_out(cohort, {'--out':out}, (_PAGE,))
-    folder = run.parent if (run/'model.json').is_file() else run
-    pages = folder/'patients'/Path(cohort).resolve().name
+    folder, pages = _pages(run, cohort)
     _check_features(_recipe_in(folder), features)
     data = _read(cohort, quarantine, pages/'quarantine.csv', reference_year, layout, features)
     model = model_for_patient(folder, data, patient, miss_rate, low_count_miss_rate)
@@ -520,7 +541,7 @@ def explain(
 def demo(
     cohort:Path|None=None, # folder of a labelled cohort; left out: the synthetic one, rendered once into the cache
     folder:Path|None=None, # where the runs of this cohort are kept; left out: runs/ and the name of the cohort
-    recipe:str=DEFAULT_RECIPE, # name of the recipe that is reported with the clinical ones, or the path of one in JSON
+    recipe:str|None=None, # reported with the clinical ones: name or path of a JSON; left out: the default one
     jobs:int=-1, # folds at a time; -1: one a core
     quarantine:bool=False, # leave out what has a problem, and write down what was left out
     reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
@@ -529,9 +550,10 @@ def demo(
 ):
     "Cross-validate all clinical recipes and one with images, and report."
     from lympho.crossval import crossval
-    from lympho.recipes import RECIPES, find_recipe
+    from lympho.recipes import DEFAULT_RECIPE, RECIPES, find_recipe
     from lympho.report import clinical_runs
-    recipe, (data, folder) = find_recipe(recipe), _demo_cohort(cohort, folder, quarantine, reference_year, layout)
+    recipe = find_recipe(recipe or DEFAULT_RECIPE)
+    data, folder = _demo_cohort(cohort, folder, quarantine, reference_year, layout)
     print(data)
     run = crossval(data, recipe, folder/recipe.name, jobs, force)
     names = [r.name for r in RECIPES.values() if r.family=='clinical']
@@ -549,59 +571,20 @@ def _demo_cohort(cohort, folder, quarantine, year, layout):
     data = default_cohort()
     return data, folder or Path('runs')/data.name
 
-# %% ../nbs/48_cli.ipynb #513fa7cd
-def _seconds(f):
-    "How long a call of `f` takes."
-    start = time.perf_counter()
-    f()
-    return time.perf_counter() - start
-
-def _bench_features(cohort, folder):
-    "Images a second of the store, of the bare network and of the whole extraction."
-    import torch
-    from lympho.encoders import STAGES, FeatureStore, make_encoder
-    from lympho.images import ImageStore
-    encoder, n = make_encoder(), len(cohort.cells)
-    yield 'crops decoded and stored', 'images/s', n/_seconds(lambda: ImageStore.build(cohort, folder/'images'))
-    images = ImageStore.open(folder/'images')
-    batch = images.as_tensor(images.values[:64].copy())
-    def ten_batches():
-        with torch.inference_mode(): return [encoder(batch, STAGES) for _ in range(10)]
-    ten_batches()
-    yield 'bare network', 'images/s', 10*len(batch)/_seconds(ten_batches)
-    seconds = _seconds(lambda: FeatureStore.build(images, encoder, folder/'features'))
-    yield 'features extracted and stored', 'images/s', n/seconds
-
-# %% ../nbs/48_cli.ipynb #63aaaddd
-def _bench_attention():
-    "Milliseconds of attention, forward and backward, on 32 bags of 16 to 198 cells."
-    import numpy as np
-    from lympho.core import rng
-    from lympho.pooling import bench_attention
-    sizes = np.clip(np.exp(rng(0, 'bench').normal(4.2, .6, 32)), 16, 198).astype(int).tolist()
-    for gate, gated in (('', False), ('gated ', True)):
-        for name, ms in bench_attention(sizes, gated=gated).items(): yield f'{gate}attention, {name}', 'ms', ms
-
-# %% ../nbs/48_cli.ipynb #a7b49528
-def _bench_training(cohort, folder):
-    "Images a second of end-to-end training and of the bare network, and what loading costs."
-    from lympho.images import ImageStore
-    from lympho.classifier import bench_training
-    few = cohort.labelled.patients.groupby('label').head(8)
-    speed = bench_training(ImageStore.build(cohort, folder/'images'), few, cells=64, steps=3)
-    yield 'bare ResNet18, forward and backward', 'images/s', speed['bare']
-    yield 'ResNet18 trained end to end', 'images/s', speed['learner']
-    yield 'of that, loading', '%', 100*speed['loading']
-
 # %% ../nbs/48_cli.ipynb #ce91009f
 @command
 def bench(
     cohort:Path|None=None, # folder of a cohort; left out: the synthetic one
     layout:str|None=None, # name of a layout, or its TOML file; left out: as in check
+    rows:str|None=None, # numbers of what is timed, with commas between; left out: all
+    out:Path|None=None, # CSV that gets the rows, in place of those of the same numbers; left out: none
+    quick:bool=False, # small tasks, one turn each: does everything run?
 ):
-    "Time the hot paths on this machine."
+    "Time each step on this machine, beside what others use for it."
+    from lympho.bench import benchmark
+    from lympho.cohort import Cohort
     from lympho.synthetic import default_cohort
     data = Cohort.from_folder(cohort, decode=False, layout=layout) if cohort else default_cohort()
-    with tempfile.TemporaryDirectory() as d:
-        rows = [*_bench_features(data, Path(d)), *_bench_training(data, Path(d)), *_bench_attention()]
-    show_table(pd.DataFrame([(w, f'{x:.1f}', u) for w, u, x in rows], columns=['what', 'value', 'unit']))
+    table = benchmark(data, rows.split(',') if rows else None, quick, out).round(3).fillna('')
+    show_table(table.drop(columns=['low', 'high']))
+

@@ -234,6 +234,13 @@ def store(self:FittedModel,
     _check_store(self, store)
     return store
 
+def _bags(store, patients):
+    "The cells of some patients, of None all; None where there is no store."
+    if store is None: return None
+    from lympho.bags import Bags
+    bags = Bags(store.as_tensor(store.values), store.offsets, store.patients)
+    return bags if patients is None else bags.take(patients)
+
 @patch
 def open(self:FittedModel,
     cohort:Cohort, # of any patients
@@ -242,11 +249,7 @@ def open(self:FittedModel,
     "The input of the model; a `LymphoError` where there is no such patient, or where other weights encoded the cells."
     ids = cohort.patients.patient.tolist() if patients is None else list(patients)
     _check_patients(cohort, ids)
-    store = self.store(cohort)
-    if store is None: return None, patient_rows(cohort.patients, ids)
-    from lympho.bags import Bags
-    bags = Bags(store.as_tensor(store.values), store.offsets, store.patients)
-    return bags if patients is None else bags.take(ids), patient_rows(cohort.patients, ids)
+    return _bags(self.store(cohort), patients and ids), patient_rows(cohort.patients, ids)
 
 # %% ../nbs/43_fitting.ipynb #0e51a90d
 @patch
@@ -261,6 +264,14 @@ def table(self:FittedModel,
     return add_image_features(rows, bag_table(bags.values.numpy(), bags.offsets.numpy(), bags.ids, blocks))
 
 # %% ../nbs/43_fitting.ipynb #ce999881
+def _check_domain(model, cohort, ids, store):
+    "See FittedModel.check."
+    rows = patient_rows(cohort.patients, ids)
+    if not model.domain: return pd.DataFrame({'patient':ids, 'p':float('nan'), 'usable':0, 'reason':''})
+    if store is None: return model.domain.check(rows)
+    features = store if model.recipe.frozen else None
+    return model.domain.check(rows, cohort.cells, _quality(cohort, model.recipe, store), features)
+
 @patch
 def check(self:FittedModel,
     cohort:Cohort, # of any patients
@@ -270,11 +281,8 @@ def check(self:FittedModel,
     ids = cohort.patients.patient.tolist() if patients is None else list(patients)
     _check_patients(cohort, ids)
     _check_year(self, cohort)
-    rows, store = patient_rows(cohort.patients, ids), self.store(cohort)
-    if not self.domain: return pd.DataFrame({'patient':ids, 'p':float('nan'), 'usable':0, 'reason':''})
-    if store is None: return self.domain.check(rows)
-    features = store if self.recipe.frozen else None
-    return self.domain.check(rows, cohort.cells, _quality(cohort, self.recipe, store), features)
+    return _check_domain(self, cohort, ids, self.store(cohort))
+
 
 # %% ../nbs/43_fitting.ipynb #0e5e727a
 @contextmanager
@@ -302,10 +310,11 @@ def predict_bags(self:FittedModel,
 _COLUMNS = ['patient', 'decision', 'probability', 'logit', 'predicted_class', 'p', 'usable', 'reason']
 
 @patch
-def _with_logits(self:FittedModel, cohort, found, known):
+def _with_logits(self:FittedModel, cohort, store, found, known):
     "The table `found` with logit and class of the patients `known`; the others have no logit, and class 1."
     none = pd.DataFrame({'patient':[], 'logit':[], 'predicted_class':[]}).astype({'patient':object})
-    d = found.merge(self.predict_bags(*self.open(cohort, known)) if known else none, 'left', 'patient')
+    rows = patient_rows(cohort.patients, known)
+    d = found.merge(self.predict_bags(_bags(store, known), rows) if known else none, 'left', 'patient')
     return d.assign(predicted_class=d.predicted_class.fillna(1).astype(int))
 
 @patch
@@ -316,6 +325,16 @@ def _decide(self:FittedModel, d, counts, prevalence, allow_ood):
     if allow_ood: d = d.assign(reason=d.reason.where(~stopped, 'allowed: ' + d.reason))
     refer = stopped & (d.logit.isna() | (not allow_ood))
     return d.assign(decision=decided.decision.mask(refer, 'refer'), probability=decided.probability.round(4))
+
+# %% ../nbs/43_fitting.ipynb #833f2e6b
+def _asked_about(model, cohort, ids):
+    "The cohort of these patients alone, under a name of its own, where nothing is kept of the whole cohort yet."
+    reads_images = model.recipe.encoder and not model.recipe.reads_files
+    if not reads_images or len(set(ids))==len(cohort): return cohort
+    from lympho.encoders import cohort_folder
+    if cohort_folder(cohort).is_dir(): return cohort
+    return replace(cohort.subset(ids), name=f'{cohort.name}-{digest(sorted(ids))}')
+
 
 # %% ../nbs/43_fitting.ipynb #833f2e66
 @patch
@@ -329,10 +348,14 @@ def predict(self:FittedModel,
     Who is out of distribution is referred; without a usable image the class is 1, and there is no logit.
     The prevalence moves probabilities, not decisions. A `LymphoError` as for open."""
     check_prevalence(prevalence)
-    found = self.check(cohort, patients)
+    ids = cohort.patients.patient.tolist() if patients is None else list(patients)
+    _check_patients(cohort, ids)
+    _check_year(self, cohort)
+    cohort = _asked_about(self, cohort, ids)
+    found = _check_domain(self, cohort, ids, store := self.store(cohort))
     known = found.patient[(found.usable > 0) | (not self.recipe.encoder) | (self.domain is None)].tolist()
     counts = patient_rows(cohort.patients, found.patient)['count']
-    d = self._decide(self._with_logits(cohort, found, known), counts, prevalence, allow_ood)
+    d = self._decide(self._with_logits(cohort, store, found, known), counts, prevalence, allow_ood)
     return d[[c for c in _COLUMNS if c in d]]
 
 # %% ../nbs/43_fitting.ipynb #f73f4f1d

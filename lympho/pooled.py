@@ -10,12 +10,14 @@ __all__ = ['CLASSIFIERS', 'bag_columns', 'bag_table', 'add_image_features', 'Ima
 # %% ../nbs/24_pooled.ipynb #82a506a3
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import joblib
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -138,12 +140,19 @@ class ImageColumns(TransformerMixin, BaseEstimator):
         return columns if self.block is None else columns[columns.block==self.block]
 
 # %% ../nbs/24_pooled.ipynb #224a04df
+@lru_cache
+def _image_names(blocks, block):
+    "The names of the image columns of one of the blocks, or of all."
+    columns = bag_columns(blocks)
+    return columns.name[(columns.block==block) | (block is None)].tolist()
+
 @patch
 def transform(self:ImageColumns,
     X, # the table of add_image_features
 ): # (patients, columns) array
     "Take the image columns."
-    return X[self.layout.name].to_numpy()
+    return X[_image_names(tuple(map(tuple, self.blocks_)), self.block)].to_numpy()
+
 
 # %% ../nbs/24_pooled.ipynb #979b0a8f
 class BalancedMLP(MLPClassifier):
@@ -223,6 +232,13 @@ def _shared_steps(models):
     is_shared = len(before)==len(models) and len({joblib.hash(b) for b in before})==1
     return (before[0], [m[-1] for m in models]) if is_shared else (FunctionTransformer(), models)
 
+def _read_inputs(before, X):
+    "The steps that depend on the patients, and what they take: image columns do not, and are read once for all folds."
+    union = before[0] if isinstance(before, Pipeline) else None
+    if not isinstance(union, FeatureUnion) or {type(t) for _, t in union.transformer_list}!={ImageColumns}:
+        return before, X
+    return before[1:], clone(union).fit_transform(X)
+
 def _check_folds(y, n_folds):
     "Refuse labels that are too few for so many folds."
     n = np.bincount(y, minlength=2)
@@ -235,12 +251,13 @@ def _out_of_fold_logits(models, X, y, n_folds, seed):
     "Logits of each patient by each of `models`, fitted on the folds without its person, shape (models, patients)."
     _check_folds(y, n_folds)
     before, after = _shared_steps(models)
-    out = np.empty((len(models), len(y)))
-    fold = stratify(y, persons(X), n_folds, seed)
+    out, fold = np.empty((len(models), len(y))), stratify(y, persons(X), n_folds, seed)
+    before, X = _read_inputs(before, X)
     for train, test in ((np.flatnonzero(fold!=k), np.flatnonzero(fold==k)) for k in range(n_folds)):
-        first = clone(before)
-        rows, held_out = first.fit_transform(X.iloc[train]), first.transform(X.iloc[test])
-        out[:, test] = [decision_logit(clone(m).fit(rows, y[train]), held_out) for m in after]
+        first, rows = clone(before), getattr(X, 'iloc', X)
+        with config_context(skip_parameter_validation=True): # they are the same in every fold
+            now, held_out = first.fit_transform(rows[train]), first.transform(rows[test])
+            out[:, test] = [decision_logit(clone(m).fit(now, y[train]), held_out) for m in after]
     return out
 
 # %% ../nbs/24_pooled.ipynb #0cc68ed2

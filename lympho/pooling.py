@@ -6,11 +6,10 @@
 __all__ = ['POOLINGS', 'check_packed', 'Segments', 'Pooling', 'integrated_gradients', 'random_bags', 'check_pooling', 'Mean',
            'Max', 'Min', 'LSE', 'LME', 'GeneralisedMean', 'Softmax', 'TopK', 'BottomK', 'TopBottomK', 'SigmoidNorm',
            'OrderStatistics', 'Chowder', 'Attention', 'GatedAttention', 'DSMIL', 'SetTransformer', 'Statistics',
-           'make_pooling', 'bench_attention']
+           'make_pooling']
 
 # %% ../nbs/23_pooling.ipynb #66d758dc
 import inspect
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
@@ -701,35 +700,3 @@ def make_pooling(
     for p in needed:
         if p not in params: raise LymphoError(f"pooling {name!r} needs the parameter {p!r}", remedy)
     return pooling(**params)
-
-# %% ../nbs/23_pooling.ipynb #750ec80a
-def _contenders(sizes, d, gated):
-    "Name -> a function that gives the logits of the same bags."
-    x, offsets = torch.randn(sum(sizes), d), torch.tensor([0, *sizes]).cumsum(0)
-    padded = nn.utils.rnn.pad_sequence(x.split(list(sizes)), batch_first=True)
-    mask = torch.arange(padded.shape[1]) < torch.tensor(sizes)[:, None]
-    pool, head = (GatedAttention if gated else Attention)(d), nn.Linear(d, 1)
-    def masked():
-        a = pool._logits(padded).masked_fill(~mask, -torch.inf).softmax(1)
-        return head((a[:, None] @ padded).squeeze(1)).squeeze(1)
-    runs = {'packed':lambda: head(pool(x, offsets, check=False)).squeeze(1), 'padded':masked}
-    try: from torchmil.models import ABMIL
-    except ImportError: return runs
-    peer = ABMIL((d,), att_dim=128, gated=gated)
-    return runs | {'torchmil':lambda: peer(padded, mask.float())}
-
-# %% ../nbs/23_pooling.ipynb #53e50f80
-def bench_attention(
-    sizes:list[int], # cells in each bag
-    d:int=512, # width of an embedding
-    gated:bool=False, # gated attention?
-    rounds:int=10, # turns of each
-) -> dict[str, float]: # milliseconds: packed, padded and, where it is installed, torchmil
-    "Time forward and backward of attention over the same bags, packed against padded and against torchmil's ABMIL."
-    runs = _contenders(sizes, d, gated)
-    best = dict.fromkeys(runs, float('inf'))
-    for name, f in list(runs.items())*rounds:
-        start = time.perf_counter()
-        f().sum().backward()
-        best[name] = min(best[name], 1e3*(time.perf_counter() - start))
-    return best
