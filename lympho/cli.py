@@ -14,6 +14,7 @@ import tempfile
 import time
 from dataclasses import replace
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from rich.table import Table
 
 from .attributes import group_problems
 from .cohort import Cohort, check_cohort
-from .core import LymphoError, write_text
+from .core import LymphoError, cache_folder, write_text
 from .layouts import LAYOUT_FILE, find_layout
 from .proposals import write_proposal
 from .recipes import BASELINE, DEFAULT_RECIPE
@@ -129,6 +130,17 @@ def _problems(cohort, features, year, layout, crop):
     from lympho.features import check_features
     return check_features(cohort, features, year, layout)
 
+# %% ../nbs/48_cli.ipynb #48c4ec01
+def _check_stores(cohort):
+    "Compare all features and crops that are kept of a cohort with their checksums."
+    from lympho.images import check_stores
+    places = sorted((cache_folder()/'stores').glob(f'{escape(cohort.name)}-*'))
+    found = [store for place in places for store in check_stores(place).itertuples()]
+    size, seconds = sum(s.MB for s in found), sum(s.seconds for s in found)
+    print(f'{len(found)} stores of {cohort.name} compared with their checksums: {size:,.0f} MB in {seconds:.1f} s')
+    for bad in (s for s in found if s.problem): raise LymphoError(bad.problem, bad.remedy)
+
+# %% ../nbs/48_cli.ipynb #48c4ec02
 @command
 def check(
     cohort:Path, # folder of the cohort: a table of attributes, if there is one, and the images, if there are any
@@ -136,6 +148,7 @@ def check(
     reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
     layout:str|None=None, # name of a layout, or its TOML file; left out: lympho.toml in the folder, or a known table
     crop:int=112, # side of the centre that the recipe will read, in pixels; smaller images are refused
+    stores:bool=False, # read all features and crops that are kept of this cohort, and compare them with their checksums
 ):
     "Name every problem of a cohort."
     try: find_layout(cohort, layout)
@@ -146,8 +159,8 @@ def check(
     if len(problems): show_table(group_problems(problems))
     if 'cohort' in set(problems.severity): _propose(cohort, layout, features)
     _check_problems(problems, cohort)
-    print(_read(cohort, False, '', reference_year, layout, features, decode=False))
-
+    print(data := _read(cohort, False, '', reference_year, layout, features, decode=False))
+    if stores: _check_stores(data)
 
 # %% ../nbs/48_cli.ipynb #a6ea3d08
 @command
