@@ -8,6 +8,7 @@ import tempfile
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
+from zipfile import ZipFile
 
 import refresh
 import typer
@@ -64,6 +65,25 @@ def faults(repo: Repo):
     else: yield f"note: {' '.join(re.findall(r'(?m)^all +.*', said))}"
 
 
+def wheel(repo: Repo):
+    "The archive of the sources builds; a wheel made from it holds every module, and runs without the repository."
+    with repo.copy() as copy:
+        status, said = copy.run(sys.executable, "-m", "build", "--no-isolation", "--outdir", "dist", ".")
+        if status: return (yield f"python -m build fails:\n{said[-1000:]}")
+        with ZipFile(next((copy.root / "dist").glob("*.whl"))) as z:
+            names = {*z.namelist()}
+            z.extractall(copy.root / "installed")
+        for name in sorted(f for f in repo.files if re.match(rf"{repo.lib}/.*\.py$", f)):
+            if name not in names: yield f"the wheel lacks {name}"
+        code = ("import sys; sys.path.insert(0, sys.argv[1]); from lympho import cli; "
+                "assert cli.__file__.startswith(sys.argv[1]); cli.main(sys.argv[2:])")
+        words = ["-X", "warn_default_encoding", "-c", code, str(copy.root / "installed")]
+        status, said = copy.run(sys.executable, *words, "synth", "new", "--patients", "2")
+        if status: yield f"the wheel does not run:\n{said[-1000:]}"
+        for line in re.findall(rf"(?m)^.*{repo.lib}/\w+\.py:\d+: EncodingWarning", said):
+            yield f"{line}: name the encoding, which differs between systems"
+
+
 def notebook(repo: Repo, name: str, flags: str = "", cache: str = os.devnull):
     "The notebook runs from top to bottom, and its stored outputs are those of this run."
     data = os.environ.get("LYMPHO_DATA", "") if "data" in flags.split() else ""
@@ -87,4 +107,4 @@ def compare(root: Path, words: list[str], env: dict, log: str):
     finally: get_reusable_executor().shutdown()  # a fork waits for joblib's workers, which would idle for minutes
 
 
-CHECKS = [drift, ruff, commands, faults]
+CHECKS = [drift, ruff, commands, faults, wheel]

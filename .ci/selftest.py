@@ -36,7 +36,8 @@ FILES = {"lympho/planted.py": MODULE, ".ci/faults/planted.py": TRIES, "model.npy
          "CONTRIBUTING.md": "```sh\nlympho crossval x --recipes y\n```\n",
          "notes.md": f"Some/where: /{'home/ada'}, SOURCE\n{'<' * 7} HEAD\n"}
 EDITS = [("Makefile", "bench --cohort '", "bench '"), ("settings.ini", "numpy>=1.26", "numpy>=99"),
-         ("settings.ini", "description = ", "description = Not "), ("_quarto.yml", "variant: +", "variant: -")]
+         ("settings.ini", "description = ", "description = Not "), ("MANIFEST.in", "settings.ini", ""),
+         ("_quarto.yml", "variant: +", "variant: -")]
 EXPECTED = {  # what each check must say of these faults
     "titles": ["00_planted.ipynb: the first cell"],
     "names": ["0 is taken", "it needs `#| default_exp planted`", "twice: 00_planted.ipynb"],
@@ -53,6 +54,7 @@ EXPECTED = {  # what each check must say of these faults
     "drift": ["planted.py is", "README.md is out of date", "nbs/nbdev.yml is out of date"],
     "ruff": ["F403", "E501"],
     "faults": ["planted: a planted try: loss: of a file"],
+    "wheel": ["python -m build fails"],
     "commands": ["Got unexpected extra", "No such option: --recipes"],
     "site": ["Could not convert TeX math x^{2", "Could not convert TeX math \\sqrt{18}",
              "nowhere.ipynb leads to nothing", "index.ipynb#nowhere leads to no heading"],

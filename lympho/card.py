@@ -17,6 +17,7 @@ import pandas as pd
 from fastcore.xml import H2, H3, Mark, P
 
 # %% ../nbs/46a_card.ipynb #46a10004
+from .calibration import WorseThanChance
 from .clinical import CLINICAL_MODELS
 from .cohort import LABELS, LOW_COUNT, Cohort
 from .core import LymphoError, Registry, write_text
@@ -657,6 +658,7 @@ def _rule(e):
     "The decision rule of a model that is fitted on all patients, in lines."
     if e.run.protocol!='folds': return ['A fitted model has thresholds from folds of its own training patients.']
     try: rule = fit_triage_rule(e.run, _TARGET)
+    except WorseThanChance as error: return [f'No decision rule: {error.problem}.']
     except LymphoError: return [f'No decision rule: {_TOO_FEW}.']
     is_few = rule.low_count is None or rule.low_count.positives < FEW
     low_count = 'no target of its own, or not shown, as few are tumoral' if is_few else rule.low_count_rate()

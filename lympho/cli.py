@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import replace
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Annotated
 
@@ -135,6 +136,16 @@ def _problems(cohort, features, year, layout, crop):
     from lympho.features import check_features
     return check_features(cohort, features, year, layout)
 
+# %% ../nbs/48_cli.ipynb #48c4ec01
+def _check_stores(cohort):
+    "Compare all features and crops that are kept of a cohort with their checksums."
+    from lympho.core import LymphoError, cache_folder
+    from lympho.images import check_stores
+    places = sorted((cache_folder()/'stores').glob(f'{escape(cohort.name)}-*'))
+    found = [store for place in places for store in check_stores(place).itertuples()]
+    size, seconds = sum(s.MB for s in found), sum(s.seconds for s in found)
+    print(f'{len(found)} stores of {cohort.name} compared with their checksums: {size:,.0f} MB in {seconds:.1f} s')
+    for bad in (s for s in found if s.problem): raise LymphoError(bad.problem, bad.remedy)
 
 # %% ../nbs/48_cli.ipynb #ef54844f
 @command
@@ -144,6 +155,7 @@ def check(
     reference_year:int|None=None, # year at which ages are taken; left out: that of the layout, or 2020
     layout:str|None=None, # name of a layout, or its TOML file; left out: lympho.toml in the folder, or a known table
     crop:int=112, # side of the centre that the recipe will read, in pixels; smaller images are refused
+    stores:bool=False, # read all features and crops that are kept of this cohort, and compare them with their checksums
 ):
     "Name every problem of a cohort."
     from lympho.attributes import group_problems
@@ -157,8 +169,8 @@ def check(
     if len(problems): show_table(group_problems(problems))
     if 'cohort' in set(problems.severity): _propose(cohort, layout, features)
     _check_problems(problems, cohort)
-    print(_read(cohort, False, '', reference_year, layout, features, decode=False))
-
+    print(data := _read(cohort, False, '', reference_year, layout, features, decode=False))
+    if stores: _check_stores(data)
 
 # %% ../nbs/48_cli.ipynb #a6ea3d08
 @command

@@ -27,7 +27,8 @@ from . import __version__
 from .clinical import decision_logit
 from .cohort import Cohort
 from .core import LymphoError, Schema, cache_folder, digest, environment, progress, derive_seed
-from .core import read_sealed, read_sealed_table, read_table, write_sealed, write_sealed_table, write_table, write_text
+from .core import read_sealed, read_sealed_table, read_table, write_sealed, write_sealed_table
+from .core import write_table, write_text
 from .metrics import compare, evaluate, format_interval
 from .recipes import BASELINE, Recipe, find_recipe, read_recipe
 from .splits import HELD_OUT, find_protocol, inner_splits, make_folds, persons, read_folds, split, split_notes
@@ -210,7 +211,7 @@ def _refuse_earlier(folder):
     "A LymphoError where an earlier version of lympho made the run in `folder`."
     found = any(folder.glob('parts-*'))
     for name, words in _EARLIER.items():
-        text = (folder/name).read_text(errors='replace') if (folder/name).is_file() else ''
+        text = (folder/name).read_text('utf-8', 'replace') if (folder/name).is_file() else ''
         found = found or any(w in text for w in words)
     if not found: return
     raise LymphoError(f'{folder} holds a run of an earlier version', 'run again with --force, or in another folder')
@@ -243,8 +244,8 @@ def load(cls:Run,
     cohort:Cohort|None=None, # that the run was made on; None: only what is there is read
 ) -> Run: # as it was saved
     """The finished run in `folder`; a `LymphoError` where it is none or was changed since, and with a cohort where
-    that is another one or the encoder has other weights. Scores are computed anew: with a cohort all of them, else those
-    of all patients, which are compared."""
+    that is another one or the encoder has other weights. Scores are computed anew: with a cohort all of them,
+    else those of all patients, which are compared."""
     folder = Path(folder)
     _refuse_earlier(folder)
     info, recipe = _read_info(folder), read_recipe(folder/'recipe.json')

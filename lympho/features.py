@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from pickle import UnpicklingError
+from pickle import UnpicklingError # the name of an error; nothing is unpickled # nosec B403
 from typing import Literal, NamedTuple
 from zipfile import BadZipFile
 
@@ -41,7 +41,10 @@ def _encoder_name(attributes):
     return re.sub(r'[^\w.-]+', '-', name).strip('-.')
 
 # %% ../nbs/26_features.ipynb #c8c36ea0
-def _h5_value(x): return x.asstr()[()] if h5py.check_string_dtype(x.dtype) else x[()]
+def _h5_value(x):
+    "The content of a dataset; a ValueError where it lies in other files."
+    if x.external or x.is_virtual: raise ValueError('refers to another file')
+    return x.asstr()[()] if h5py.check_string_dtype(x.dtype) else x[()]
 
 def _read_h5(file):
     "Datasets by name, those that are not wanted as None; and attributes."
@@ -73,7 +76,7 @@ FEATURE_FILES = {'.h5':_read_h5, '.hdf5':_read_h5, '.pt':_read_torch, '.pth':_re
 
 # %% ../nbs/26_features.ipynb #b10d4a7d
 _DAMAGES = (OSError, KeyError, TypeError, ValueError, RuntimeError, EOFError, AttributeError, UnpicklingError,
-            BadZipFile)
+            BadZipFile, MemoryError, OverflowError, RecursionError)
 
 def _read_arrays(file):
     "Arrays by name and attributes; a LymphoError where the file is empty, damaged, or holds Python objects."

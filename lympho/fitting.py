@@ -7,28 +7,36 @@ __all__ = ['SCALES', 'CLASS_DIFFERS', 'FittedModel', 'networks', 'fit', 'class_d
            'model_for_patient', 'write_submission']
 
 # %% ../nbs/43_fitting.ipynb #5b356809
+import io
+import json
 import os
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from pydantic import InstanceOf
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import InconsistentVersionWarning
 
-from .calibration import check_prevalence
+# %% ../nbs/43_fitting.ipynb #43c4ec01
+from .calibration import WorseThanChance, check_prevalence
 from .clinical import decision_logit
 from .cohort import LOW_COUNT, Cohort
-from .core import LymphoError, atomic, digest, environment, read_json, derive_seed
-from .core import write_json, write_table, write_text
+from .core import LymphoError, Schema, atomic, derive_seed, digest, environment, read_sealed, version_note
+from .core import write_sealed, write_table, write_text
 from .crossval import Run, crossval, one_thread, patient_rows, run_key
-from .domain import MIN_PATIENTS, Domain, fit_domain
+from .domain import MIN_PATIENTS, Domain, DomainFields, fit_domain
 from .pooled import add_image_features, bag_table
 from .recipes import DEFAULT_RECIPE, Recipe, find_recipe, read_recipe
 from .splits import inner_splits, make_folds, persons, split, split_notes, split_parts
-from .triage import TriageRule, fit_triage_rule, low_count_target, misses_in_words, subgroup_misses, triage
-from .triage import triage_subgroups
+from .triage import RuleFields, TriageRule, fit_triage_rule, low_count_target, misses_in_words
+from .triage import subgroup_misses, triage, triage_subgroups
 
 # %% ../nbs/43_fitting.ipynb #7a2a6688
 @dataclass(frozen=True, eq=False, repr=False)
@@ -130,15 +138,22 @@ def _with_subgroups(model, cohort, **items):
     "The model with the patients whose miss rate is shown apart, and with further items of its info."
     return replace(model, info=model.info | {'subgroups':triage_subgroups(cohort.labelled.patients)} | items)
 
+def _make_rule(run, info):
+    "The rule that a run gives for the targets in `info`, or None and the reason; one worse than chance is an error."
+    targets = dict(low_count_miss_rate=info['low_count_miss_rate'], without=info.get('held_out'))
+    low_count = info['subgroups'][f'count at most {LOW_COUNT}']
+    try: return fit_triage_rule(run, info['miss_rate'], low_count=low_count, **targets), ''
+    except WorseThanChance as e: raise WorseThanChance(f'{run.recipe.name}: {e.problem}', e.remedy) from None
+    except LymphoError as e: return None, str(e)
+
+# %% ../nbs/43_fitting.ipynb #43c4ec02
 def _with_rule(model, run, miss_rate, low_count_miss_rate=None):
     "The model with the rule that `run` gives; where it gives none, info['no_rule'] is the reason."
     info = {k:v for k, v in model.info.items() if k not in ('no_rule', 'miss_rates')}
     info |= {'miss_rate':miss_rate, 'low_count_miss_rate':low_count_miss_rate}
-    groups = info['subgroups']
-    targets = dict(low_count_miss_rate=low_count_miss_rate, low_count=groups[f'count at most {LOW_COUNT}'])
-    try: rule = fit_triage_rule(run, miss_rate, without=info.get('held_out'), **targets)
-    except LymphoError as e: return replace(model, info=info | {'no_rule':str(e)}, run=run, rule=None)
-    info['miss_rates'] = _miss_rates(run, miss_rate, low_count_miss_rate, groups)
+    rule, reason = _make_rule(run, info)
+    if rule is None: return replace(model, info=info | {'no_rule':reason}, run=run, rule=None)
+    info['miss_rates'] = _miss_rates(run, miss_rate, low_count_miss_rate, info['subgroups'])
     return replace(model, info=info, run=run, rule=rule)
 
 # %% ../nbs/43_fitting.ipynb #de2439f9
@@ -161,7 +176,8 @@ def fit(
     low_count_miss_rate:float|None=None, # target within the low-count subset; 0: none; None: twice the miss rate
 ) -> FittedModel: # ready to predict
     """Fit a recipe on all labelled patients, of a given split on its training part, and calibrate it on predictions for
-    held-out ones. A `LymphoError` where a class is missing or something in the recipe does not exist."""
+    held-out ones. A `LymphoError` where a class is missing, something in the recipe does not exist, or the predictions
+    for held-out patients are not better than chance."""
     recipe, reason = find_recipe(recipe), _why_uncalibrated(miss_rate)
     low_count_target(miss_rate, low_count_miss_rate)
     recipe.check()
@@ -418,6 +434,7 @@ def summary(self:FittedModel,
     if self.rule: lines += _rule_lines(self, predictions)
     else: lines.append(f'no miss rate is controlled, no probability is known ({self.info["no_rule"]})')
     lines += _count_reasons(predictions) + [_OF_FILES]*self.recipe.reads_files
+    if note := version_note(self.info['environment']): lines.append(f'the model was {note}')
     if cohort is None: return '\n'.join(lines)
     absent = self.info.get('absent', [])
     if absent: lines.append(f'the model does without {" and ".join(absent)}, which nobody in training had')
@@ -467,11 +484,49 @@ def held_out(self:FittedModel,
     return fit_fold(cohort, self.run, patient, **rates)
 
 # %% ../nbs/43_fitting.ipynb #834e3ac1
-_TRUSTED = frozenset([ # full names, no prefixes: besides what skops trusts, the types of our models and nothing else
-    'lympho.clinical.BalancedXGB', 'lympho.clinical.CountThreshold', 'lympho.classifier.MILClassifier',
-    'lympho.pooled.LogitMean', 'lympho.pooled.BalancedMLP', 'lympho.pooled.LateFusion', 'lympho.pooled.ImageColumns',
-    'numpy.dtype', 'sklearn.neural_network._stochastic_optimizers.AdamOptimizer',
-    'sklearn.neural_network._stochastic_optimizers.SGDOptimizer', 'sklearn.tree._tree.Tree', 'xgboost.core.Booster'])
+_TYPES = { # what reads a part of a skops file -> the full names, no prefixes, that it may build; nothing else is built
+    'ObjectNode':"""lympho.classifier.MILClassifier lympho.clinical.BalancedXGB lympho.clinical.CountThreshold
+        lympho.pooled.BalancedMLP lympho.pooled.ImageColumns lympho.pooled.LateFusion lympho.pooled.LogitMean
+        sklearn.compose._column_transformer.ColumnTransformer sklearn.dummy.DummyClassifier
+        sklearn.ensemble._forest.RandomForestClassifier sklearn.impute._base.SimpleImputer
+        sklearn.linear_model._logistic.LogisticRegression sklearn.pipeline.FeatureUnion sklearn.pipeline.Pipeline
+        sklearn.neural_network._stochastic_optimizers.AdamOptimizer sklearn.preprocessing._label.LabelBinarizer
+        sklearn.neural_network._stochastic_optimizers.SGDOptimizer sklearn.preprocessing._data.StandardScaler
+        sklearn.preprocessing._encoders.OrdinalEncoder sklearn.svm._classes.SVC xgboost.core.Booster
+        sklearn.preprocessing._function_transformer.FunctionTransformer sklearn.tree._classes.DecisionTreeClassifier""",
+    'NdArrayNode':'numpy.ndarray numpy.float64 numpy.int64', 'RandomStateNode':'numpy.random.mtrand.RandomState',
+    'TreeNode':'sklearn.tree._tree.Tree', 'DTypeNode':'numpy.dtype', 'FunctionNode':'numpy.log',
+    'TypeNode':'builtins.str numpy.float64', 'BytearrayNode':'builtins.bytearray', 'DictNode':'builtins.dict',
+    'JsonNode':'builtins.str', 'ListNode':'builtins.list', 'SliceNode':'builtins.slice', 'TupleNode':'builtins.tuple'}
+_TRUSTED = frozenset(f'{reader} {name}' for reader, names in _TYPES.items() for name in names.split())
+
+# %% ../nbs/43_fitting.ipynb #43c4ec03
+def _parts(schema):
+    "Every part of the schema of a skops file that names a type, however deep it lies."
+    left = [schema]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            if {'__class__', '__module__', '__loader__'} & part.keys(): yield part
+            left += reversed(part.values())
+        elif isinstance(part, list): left += reversed(part)
+
+def _named_types(schema):
+    "What the parts of a skops file are read by, and the types and functions that they name."
+    return {'{} {}.{}'.format(*(p.get(f'__{k}__') for k in ('loader', 'module', 'class'))) for p in _parts(schema)}
+
+# %% ../nbs/43_fitting.ipynb #43c4ec04
+def _write_skops(estimator, file):
+    "Write an estimator as skops does, but without addresses of memory and times: equal ones give equal bytes."
+    import skops.io
+    ids, files = {}, {}
+    with ZipFile(io.BytesIO(skops.io.dumps(estimator))) as old, ZipFile(file, 'w') as new:
+        schema = json.loads(old.read('schema.json'))
+        for part in _parts(schema):
+            if '__id__' in part: part['__id__'] = ids.setdefault(part['__id__'], len(ids) + 1)
+            if 'file' in part: part['file'] = files.setdefault(part['file'], f'{len(files)}{Path(part["file"]).suffix}')
+        for before, now in files.items(): new.writestr(ZipInfo(now), old.read(before))
+        new.writestr(ZipInfo('schema.json'), json.dumps(schema, indent=1))
 
 # %% ../nbs/43_fitting.ipynb #d83a30bb
 @contextmanager
@@ -487,12 +542,11 @@ def _without_networks(estimator):
 # %% ../nbs/43_fitting.ipynb #7ea996d7
 def _write_estimator(estimator, folder):
     "Write networks to weights.safetensors and the rest to model.skops."
-    import skops.io
     from safetensors.torch import save_file
     states = [n.model_.state_dict() for n in networks(estimator)]
     tensors = {f'{i}.{k}':v.contiguous().cpu() for i, state in enumerate(states) for k, v in state.items()}
     if tensors: save_file(tensors, folder/'weights.safetensors')
-    with _without_networks(estimator) as rest: skops.io.dump(rest, folder/'model.skops')
+    with _without_networks(estimator) as rest: _write_skops(rest, folder/'model.skops')
 
 # %% ../nbs/43_fitting.ipynb #19add873
 def _write_run(run, folder):
@@ -500,7 +554,7 @@ def _write_run(run, folder):
     write_text(folder/'recipe.json', run.recipe.to_json())
     write_table(folder/'folds.csv', run.folds)
     write_table(folder/'predictions.csv', run.predictions)
-    write_json(folder/'metrics.json', run.info)
+    write_sealed(folder/'metrics.json', run.info)
 
 def _files(folder):
     "The digest of every file below the folder but model.json."
@@ -536,16 +590,41 @@ def save(self:FittedModel,
         if self.run: _write_run(self.run, d/'run')
         _write_domain(self.domain, d)
         rule, domain = (x and x.to_dict() for x in (self.rule, self.domain))
-        write_json(d/'model.json', self.info | {'rule':rule, 'domain':domain, 'files':_files(d)})
+        write_sealed(d/'model.json', self.info | {'rule':rule, 'domain':domain, 'files':_files(d)})
 
 # %% ../nbs/43_fitting.ipynb #427f09ed
+_COPY = 'copy the folder again, or fit again'
+
+def _trusted_types(file):
+    "The types that a skops file names; a LymphoError where one is not on the list."
+    try:
+        with ZipFile(file) as z: schema = json.loads(z.read('schema.json'))
+        found = _named_types(schema)
+    except Exception as e: # whatever a damaged zip or schema may raise
+        raise LymphoError(f'{file} cannot be read ({type(e).__name__})', _COPY) from None
+    for bad in sorted(found - _TRUSTED):
+        raise LymphoError(f'{file} holds {bad}', 'read models only from those you trust')
+    return sorted({name.split()[1] for name in found})
+
+@contextmanager
+def _building(folder, info):
+    "Name the folder where a part of a model cannot be built, and the versions that it was made with."
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', InconsistentVersionWarning) # see version_note
+            yield
+    except LymphoError: raise
+    except Exception as e: # whatever a constructor makes of a state that is not its own
+        note = version_note(info['environment'])
+        problem = f'{folder} cannot be built ({type(e).__name__}: {e!s:.80})' + f'; it was {note}'*bool(note)
+        raise LymphoError(problem, _COPY) from None
+
+# %% ../nbs/43_fitting.ipynb #43c4ec05
 def _read_estimator(folder):
     "The estimator in `folder`; a LymphoError where it holds types that are not trusted."
     import skops.io
-    types = skops.io.get_untrusted_types(file=folder/'model.skops')
-    for bad in sorted(set(types) - _TRUSTED):
-        raise LymphoError(f'{folder}/model.skops holds {bad}', 'read models only from those you trust')
-    estimator = skops.io.load(folder/'model.skops', trusted=types)
+    file = folder/'model.skops'
+    estimator = skops.io.load(file, trusted=_trusted_types(file))
     if nets := networks(estimator):
         from safetensors.torch import load_file
         tensors = load_file(folder/'weights.safetensors')
@@ -554,8 +633,33 @@ def _read_estimator(folder):
     return estimator
 
 # %% ../nbs/43_fitting.ipynb #558add2f
-_FIELDS = {'cohort', 'domain', 'files', 'miss_rate', 'recipe', 'reference_year', 'rule', 'store', 'training_images'}
+class _FittedOn(Schema):
+    name:InstanceOf[str] # of a folder, which may hold bytes that are no text
+    digest:str
+    patients:int
+    tumoral:int
+    cells:int
 
+class _ModelInfo(Schema):
+    cohort:_FittedOn
+    reference_year:int
+    recipe:str # its digest
+    absent:list[str] = []
+    store:dict[str, Any]|None
+    training_images:list[str]
+    environment:dict[str, str]
+    miss_rate:float
+    low_count_miss_rate:float|None = None
+    rule:RuleFields|None
+    domain:DomainFields|None
+    files:dict[str, str]
+    no_rule:str = ''
+    held_out:str = ''
+    subgroups:dict[str, list[str]] = {}
+    miss_rates:dict[str, dict[str, float]] = {}
+    notes:list[str] = []
+
+# %% ../nbs/43_fitting.ipynb #43c4ec06
 def _find_model(folder):
     "The model folder that is `folder`, or lies in it as fit."
     for place in (folder/'fit', folder):
@@ -565,28 +669,47 @@ def _find_model(folder):
 
 # %% ../nbs/43_fitting.ipynb #d202e1a5
 def _read_info(folder):
-    "What model.json holds; a LymphoError where it lacks something or a file was changed."
-    info = read_json(folder/'model.json')
-    for name in sorted(_FIELDS - set(info)):
-        raise LymphoError(f'{folder}/model.json lacks {name!r}', 'restore it, or fit again')
+    "What model.json holds; a LymphoError where a field is wrong, or where a file was changed."
+    file = folder/'model.json'
+    info = read_sealed(file, _ModelInfo)
     files, now = info.pop('files'), _files(folder)
     for name in sorted(set(files) | set(now)):
-        if files.get(name)!=now.get(name):
-            raise LymphoError(f'{folder}/{name} is not what was saved', 'copy the folder again, or fit again')
+        if files.get(name)!=now.get(name): raise LymphoError(f'{folder}/{name} is not what was saved', _COPY)
+    if not (info['rule'] or info.get('no_rule')): raise LymphoError(f'{file} has neither rule nor no_rule', _COPY)
+    if info['rule'] and not (folder/'run').is_dir(): raise LymphoError(f'{file} has a rule without its run', _COPY)
     return info
+
+# %% ../nbs/43_fitting.ipynb #43c4ec08
+def _numbers(rule):
+    "All numbers of a rule, or of None."
+    if rule is None: return []
+    return [*rule.calibration, *rule.low, rule.high, *(rule.low_count or ())]
+
+def _read_rule(folder, stored, info, run):
+    "The rule in a model folder; a LymphoError unless it is the one that its run gives."
+    rule = stored and TriageRule.from_dict(stored)
+    if run is None: return rule
+    is_known = f'count at most {LOW_COUNT}' in info.get('subgroups', {}) and 'low_count_miss_rate' in info
+    if not is_known: raise LymphoError(f'{folder}/model.json does not name the patients of a low count', _COPY)
+    a, b = _numbers(rule), _numbers(_make_rule(run, info)[0])
+    if len(a)==len(b) and np.allclose(a, b, rtol=1e-3, atol=1e-4): return rule
+    raise LymphoError(f'{folder}/model.json: the rule is not the one that its run gives', _COPY)
 
 # %% ../nbs/43_fitting.ipynb #881f384a
 @patch(cls_method=True)
 def load(cls:FittedModel,
     folder:Path|str, # a model folder, or one that holds it as fit
 ) -> FittedModel: # as it was saved
-    "The model in `folder`; a `LymphoError` where there is none, or where a file was changed."
+    """The model in `folder`; a `LymphoError` where there is none, a file was changed, or something in it may not be
+    built; a `WorseThanChance` where its predictions are."""
     folder = _find_model(Path(folder))
-    info = _read_info(folder)
-    rule = info.pop('rule')
+    info, recipe = _read_info(folder), read_recipe(folder/'recipe.json')
+    if recipe.digest!=info['recipe']: raise LymphoError(f'{folder}/recipe.json is not the recipe of the model', _COPY)
+    rule, domain = info.pop('rule'), info.pop('domain')
     run = Run.load(folder/'run') if (folder/'run').is_dir() else None
-    rule, domain = rule and TriageRule.from_dict(rule), _read_domain(info.pop('domain'), folder)
-    return cls(read_recipe(folder/'recipe.json'), _read_estimator(folder), info, run, rule, domain)
+    rule = _read_rule(folder, rule, info, run)
+    with _building(folder, info): estimator, domain = _read_estimator(folder), _read_domain(domain, folder)
+    return cls(recipe, estimator, info, run, rule, domain)
 
 # %% ../nbs/43_fitting.ipynb #1a02cc5c
 def load_model(

@@ -295,7 +295,7 @@ def _whole_blocks(file, n_cells, row_bytes):
     journal, blocks = file.with_suffix('.blocks'), []
     if not (file.is_file() and journal.is_file()): return blocks
     with file.open('rb') as f:
-        for n, checksum in re.findall(r'(?m)^(\d+) (\d+)$', journal.read_text(errors='replace')):
+        for n, checksum in re.findall(r'(?m)^(\d+) (\d+)$', journal.read_text('ascii', 'replace')):
             n, checksum = int(n), int(checksum)
             if not 0 < n <= n_cells - sum(m for m, _ in blocks): break
             data = f.read(n*row_bytes)

@@ -9,6 +9,7 @@ __all__ = ['patient_loss', 'patient_metrics', 'MILLearner', 'mil_learner', 'pred
 import inspect
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,11 +18,12 @@ import torch
 from fastcore.basics import patch
 from fastcore.foundation import L
 from fastcore.meta import delegates
+from pydantic import model_validator
 
 from .bags import Bags
 from .callbacks import StopOnNaN
-from .core import (BLUE, GREY, ORANGE, LymphoError, atomic, digest, environment, plot_style, read_json,
-                         write_json)
+from .core import (BLUE, GREY, ORANGE, LymphoError, Schema, atomic, digest, environment, plot_style,
+                         read_sealed, version_note, write_sealed)
 from .dataloaders import (BagDataLoaders, BagLoader, CellSource, choose_device, scaler_from, scaler_numbers,
                                 show_strips)
 from .metrics import scores
@@ -321,7 +323,40 @@ def export(self:MILLearner,
     with atomic(folder, folder=True) as d:
         state = {k:v.contiguous().cpu() for k, v in get_model(self.model).state_dict().items()}
         save_file(state, d/'weights.safetensors')
-        write_json(d/'learner.json', info | {'weights':digest((d/'weights.safetensors').read_bytes())})
+        write_sealed(d/'learner.json', info | {'weights':digest((d/'weights.safetensors').read_bytes())})
+
+# %% ../nbs/33_learner.ipynb #33c4ec01
+class _Cell(Schema):
+    shape:list[int]
+    dtype:Literal['uint8', 'float16', 'bfloat16', 'float32', 'float64']
+
+class _Scaler(Schema):
+    attributes:list[Literal['count', 'log_count', 'age', 'sex']]
+    fill:dict[str, float]
+    mean:list[float]
+    scale:list[float]
+
+    @model_validator(mode='after')
+    def _is_whole(self):
+        n = {len(self.attributes), len(self.fill), len(self.mean), len(self.scale)}
+        if len(n)==1 and self.fill.keys()==set(self.attributes): return self
+        raise ValueError('it should have one number for each attribute')
+
+# %% ../nbs/33_learner.ipynb #33c4ec02
+class _Source(Schema):
+    encoder:str|None
+    stages:list[int]
+    crop:int
+    usable_only:bool
+
+class _LearnerInfo(Schema):
+    arguments:dict[str, Any]
+    scaler:_Scaler
+    source:_Source|None
+    recipe:dict[str, Any]|None # what the rows were made with
+    cell:_Cell
+    environment:dict[str, str]
+    weights:str # their digest
 
 # %% ../nbs/33_learner.ipynb #30a00027
 def _no_patients(info, device):
@@ -335,20 +370,26 @@ def _no_patients(info, device):
     return dls
 
 # %% ../nbs/33_learner.ipynb #30a00028
+def _restored(file, info):
+    "The model of which a file holds the weights; a LymphoError where the file was changed, or is of another model."
+    from safetensors.torch import load_file
+    if not file.is_file() or digest(file.read_bytes())!=info['weights']:
+        raise LymphoError(f'{file} is not what was saved', 'copy the folder again, or train again')
+    try: return restore_model(load_file(file), **info['arguments'])
+    except (TypeError, KeyError, AttributeError, RuntimeError) as e:
+        remedy = version_note(info['environment']) or 'copy the folder again, or train again'
+        raise LymphoError(f'{file.parent} cannot be built ({e!s:.80})', remedy) from None
+
 def load_learner(
     folder:Path|str, # of learn.export
     device:str|torch.device|None=None, # None: the GPU if there is one
 ) -> MILLearner: # ready to predict
     "The learner in a folder; a `LymphoError` where there is none, or where a file was changed."
-    from safetensors.torch import load_file
     folder, device = Path(folder), choose_device(device)
     if not (folder/'learner.json').is_file():
         raise LymphoError(f'{folder} holds no learner', 'write one with learn.export')
-    info = read_json(folder/'learner.json')
-    weights = folder/'weights.safetensors'
-    if not weights.is_file() or digest(weights.read_bytes())!=info['weights']:
-        raise LymphoError(f'{weights} is not what was saved', 'copy the folder again, or train again')
-    model = restore_model(load_file(weights), **info['arguments']).to(device)
+    info = read_sealed(folder/'learner.json', _LearnerInfo)
+    model = _restored(folder/'weights.safetensors', info).to(device)
     learn = MILLearner(_no_patients(info, device), model, loss_func=patient_loss(), metrics=patient_metrics(),
                        splitter=mil_splitter, cbs=[StopOnNaN()])
     learn.arguments = info['arguments']

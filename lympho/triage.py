@@ -4,22 +4,23 @@
 
 # %% auto #0
 __all__ = ['Threshold', 'miss_rate_threshold', 'percent', 'operating_point', 'miss_bound', 'triage_decision', 'low_count_target',
-           'low_count_threshold', 'TriageRule', 'make_triage_rule', 'triage_subgroups', 'fit_triage_rule', 'triage',
-           'triage_scores', 'subgroup_misses', 'misses_in_words', 'net_benefit', 'plot_decision', 'min_positives',
-           'plot_tradeoff', 'by_prevalence']
+           'low_count_threshold', 'TriageRule', 'make_triage_rule', 'RuleFields', 'triage_subgroups', 'fit_triage_rule',
+           'triage', 'triage_scores', 'subgroup_misses', 'misses_in_words', 'net_benefit', 'plot_decision',
+           'min_positives', 'plot_tradeoff', 'by_prevalence']
 
 # %% ../nbs/41_triage.ipynb #9efd52ba
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from pydantic import Field
 from scipy.special import expit
 from scipy.stats import beta
 
 from .calibration import Calibration, calibrate, share_interval
 from .cohort import LOW_COUNT
-from .core import BLUE, GREY, ORANGE, LymphoError, plot_style
+from .core import BLUE, GREY, ORANGE, LymphoError, Schema, plot_style
 from .crossval import Run
 from .metrics import is_low_count
 from .splits import person_weights, persons
@@ -217,6 +218,27 @@ def make_triage_rule(
     strict = low_count_threshold(y[inside], x[inside], target, n, own)
     return TriageRule(_calibrate_repeats(y, x, repeat, w), low, high, strict)
 
+# %% ../nbs/41_triage.ipynb #41c4ec01
+_Share = Annotated[float, Field(gt=0, lt=1)]
+
+class _Calibration(Schema):
+    slope:float
+    intercept:float
+    prevalence:_Share
+
+class _Threshold(Schema):
+    threshold:float
+    allowed:Annotated[float, Field(ge=0)]
+    positives:Annotated[int, Field(gt=0)]
+    target:_Share
+
+class RuleFields(Schema):
+    "A `TriageRule` as JSON."
+    calibration:_Calibration
+    low:_Threshold
+    high:float
+    low_count:_Threshold|None = None
+
 # %% ../nbs/41_triage.ipynb #e456bc71
 @patch
 def to_dict(self:TriageRule) -> dict: # of what JSON knows
@@ -228,9 +250,10 @@ def to_dict(self:TriageRule) -> dict: # of what JSON knows
 def from_dict(cls:TriageRule,
     d:dict, # of to_dict; an earlier one has no second target
 ) -> TriageRule: # equal to the one that was written
-    "The rule that was written."
-    low_count = d.get('low_count')
-    return cls(Calibration(**d['calibration']), Threshold(**d['low']), d['high'], low_count and Threshold(**low_count))
+    "The rule that was written; a `WorseThanChance` where its calibration is."
+    low_count, calibration = d.get('low_count'), Calibration(**d['calibration'])
+    calibration.check()
+    return cls(calibration, Threshold(**d['low']), d['high'], low_count and Threshold(**low_count))
 
 # %% ../nbs/41_triage.ipynb #7510c5e6
 @patch
@@ -264,8 +287,11 @@ def fit_triage_rule(
     low_count_miss_rate:float|None=None, # target within the low-count subset; 0: none; None: twice the miss rate
     low_count=None, # identifiers of the patients with a low count; None: those of the cohort of the run
 ) -> TriageRule: # for the recipe of the run
-    "The rule that the held-out predictions of all repeats give; a `LymphoError` where the miss rate cannot be kept."
+    """The rule that the held-out predictions of all repeats give; a `LymphoError` where the miss rate cannot be kept, a
+    `WorseThanChance` where the predictions are."""
     d, ids = run.predictions[run.predictions.patient!=without], _low_count_patients(run, low_count)
+    own = _person_share(persons(d), d['repeat'].to_numpy())
+    _calibrate_repeats(d.label.to_numpy(int), d.logit.to_numpy(float), d['repeat'].to_numpy(), own).check()
     return make_triage_rule(d.label, d.logit, miss_rate, false_positive_rate, d.patient.isin(ids),
                             low_count_miss_rate, d['repeat'], persons(d))
 
