@@ -33,7 +33,7 @@ FILES = {"lympho/planted.py": MODULE, "model.npy": "", "patients.csv": "Patient,
          "quarto": "#!/bin/sh\necho 'WARN: Unable to resolve link target'",
          "CONTRIBUTING.md": "```sh\nlympho crossval x --recipes y\n```\n",
          "notes.md": f"Some/where: /{'home/ada'}, SOURCE\n{'<' * 7} HEAD\n"}
-EDITS = [("Makefile", "bench --cohort '", "bench '"), ("settings.ini", "numpy>=1.26", "numpy>=99"),
+EDITS = [(".ci/gpu.py", '"bench", "--cohort"', '"bench"'), ("settings.ini", "numpy>=1.26", "numpy>=99"),
          ("settings.ini", "description = ", "description = Not "), ("_quarto.yml", "variant: +", "variant: -")]
 EXPECTED = {  # what each check must say of these faults
     "titles": ["00_planted.ipynb: the first cell"],
