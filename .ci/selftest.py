@@ -33,7 +33,9 @@ FILES = {"lympho/planted.py": MODULE, "model.npy": "", "patients.csv": "Patient,
          "quarto": "#!/bin/sh\necho 'WARN: Unable to resolve link target'",
          "CONTRIBUTING.md": "```sh\nlympho crossval x --recipes y\n```\n",
          "notes.md": f"Some/where: /{'home/ada'}, SOURCE\n{'<' * 7} HEAD\n"}
-EDITS = [(".ci/gpu.py", '"bench", "--cohort"', '"bench"'), ("settings.ini", "numpy>=1.26", "numpy>=99"),
+EDITS = [("lympho/pooling.py", "torch.arange(len(x), device=x.device), x, self", "torch.arange(len(x)), x, self"),
+         (".ci/gpu.py", '"bench", "--cohort"', '"bench"'), (".ci/gpu.py", 'parts("cohort")["cells"][1:]', '["titels"]'),
+         ("settings.ini", "numpy>=1.26", "numpy>=99"),
          ("settings.ini", "description = ", "description = Not "), ("_quarto.yml", "variant: +", "variant: -")]
 EXPECTED = {  # what each check must say of these faults
     "titles": ["00_planted.ipynb: the first cell"],
@@ -46,8 +48,10 @@ EXPECTED = {  # what each check must say of these faults
               "patients.csv has a row for each patient or image (Patient)", "numbered.csv has a row for each patient"],
     "texts": ["leave machine paths out", "choose a side", "only settings.ini says it"],
     "packages": ["for numpy>=99", "planted.py imports yaml"],
+    "devices": ["pooling.py: weighted: `torch.arange(len(x))` has no device"],
     "words": ["judge; use evaluate", "speaks for; use raises", "README.md, paragraph 1: twin; use ref"],
     "drift": ["planted.py is", "README.md is out of date", "nbs/nbdev.yml is out of date"],
+    "gpu": ["there is no check titels"],
     "ruff": ["F403", "E501"],
     "commands": ["Got unexpected extra", "No such option: --recipes"],
     "site": ["Could not convert TeX math x^{2", "Could not convert TeX math \\sqrt{18}",
