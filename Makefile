@@ -13,7 +13,7 @@ ONE    := LYMPHO_ENGINE=torch OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_T
           MKL_ENABLE_INSTRUCTIONS=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults results gpu docs quarto lab export readme refresh registry hooks lock clean
+.PHONY: help setup run test faults results gpu bench docs quarto lab export readme refresh registry hooks lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -43,9 +43,11 @@ results: $(READY) ## make every table in results/ again from COHORT=folder and c
 	@$(ONE) LYMPHO_DATA='$(abspath $(or $(COHORT),$(error name the cohort: make results COHORT=folder)))' $(BIN)/python .ci/results.py $(NB)
 
 gpu: $(READY) ## run all that needs a GPU on COHORT=folder: flagged cells, the benchmark, end-to-end recipes
-	@LYMPHO_DATA='$(abspath $(or $(COHORT),$(error name the cohort: make gpu COHORT=folder)))' $(BIN)/python .ci/checks.py --flags 'cuda slow data' notebooks
-	@$(BIN)/lympho bench --cohort '$(COHORT)'
-	@for r in top1 top5 top10 topbottom5 topbottom10 mean custom; do $(BIN)/lympho crossval '$(COHORT)' --recipe crops-$$r --jobs 1 || exit 1; done
+	@$(BIN)/python .ci/gpu.py '$(abspath $(or $(COHORT),$(error name the cohort: make gpu COHORT=folder)))'
+
+bench: $(READY) ## time each step beside what others use for it, into results/speed.csv; COHORT=folder takes that cohort
+	@$(BIN)/python -m pip -q --disable-pip-version-check install -c constraints.txt '.[bench]'
+	@OMP_NUM_THREADS=1 $(BIN)/lympho bench --out results/speed.csv $(if $(COHORT),--cohort '$(COHORT)')
 
 docs: quarto $(READY) readme ## render the site into _docs; needs Quarto
 	@PATH="$(CURDIR)/$(BIN):$$PATH" nbdev_docs

@@ -2,6 +2,7 @@
 import filecmp
 import os
 import re
+import runpy
 import shlex
 import sys
 import tempfile
@@ -43,11 +44,13 @@ def ruff(repo: Repo):
 
 
 def commands(repo: Repo):
-    "The program takes every command line of `lympho` that the Makefile or a page holds."
+    "The program takes every command line of `lympho` that the Makefile, .ci/gpu.py or a page holds."
     program = typer.main.get_command(import_module(repo.settings["console_scripts"].split("=")[1].split(":")[0]).app)
     status, said = repo.run("make", "--no-print-directory", "-n", "run", "gpu", "COHORT=folder")
     if status: yield f"make -n run gpu fails: {said}"
     lines = [("Makefile", line) for line in re.findall(r"bin/lympho ([^;|\n]+)", said)]
+    plan = runpy.run_path(str(repo.root / ".ci/gpu.py"))["parts"]("folder").values()
+    lines += [(".ci/gpu.py", shlex.join(words)) for program, *words in plan if program == "lympho"]
     lines += [(name, line) for name in repo.pages for line in re.findall(r"(?m)^lympho (.+)", repo.read(name))]
     for name, line in lines:
         words = shlex.split(line, comments=True)
@@ -87,24 +90,38 @@ def wheel(repo: Repo):
 def notebook(repo: Repo, name: str, flags: str = "", cache: str = os.devnull):
     "The notebook runs from top to bottom, and its stored outputs are those of this run."
     data = os.environ.get("LYMPHO_DATA", "") if "data" in flags.split() else ""
-    with tempfile.NamedTemporaryFile() as log:
-        words = ["--compare", "--flags", flags, f"nbs/{name}"]
-        env = {"PYTHONPATH": str(repo.root), "LYMPHO_CACHE": cache, "LYMPHO_DATA": data}
-        process = WARM.Process(target=compare, args=(repo.root, words, env, log.name))
-        process.start()
-        process.join()
-        status, said = process.exitcode, Path(log.name).read_text().strip()
+    env = {"PYTHONPATH": str(repo.root), "LYMPHO_CACHE": cache, "LYMPHO_DATA": data}
+    status, said = forked(repo, refresh.main, ["--compare", "--flags", flags, f"nbs/{name}"], env=env)
     yield from re.findall("(?m)^note: .*", said)
     if status: yield re.sub("(?m)^note: .*\n?", "", said) or f"it ended with {status}"
 
 
-def compare(root: Path, words: list[str], env: dict, log: str):
-    "Run refresh.py in a forked process whose output goes to the file `log`."
+def gpu(repo: Repo):
+    "An end-to-end recipe runs at reduced size as `make gpu` runs it, on the CPU."
+    with tempfile.TemporaryDirectory() as cache:
+        status, said = forked(repo, rehearse_gpu, env={"PYTHONPATH": str(repo.root), "LYMPHO_CACHE": cache})
+    if status: yield said or f"it ended with {status}"
+
+
+def rehearse_gpu(): runpy.run_path(".ci/gpu.py")["rehearse"]()
+
+
+def forked(repo: Repo, f, *args, env: dict) -> tuple[int, str]:
+    "Exit status and output of `f` in a forked process."
+    with tempfile.NamedTemporaryFile() as log:
+        process = WARM.Process(target=logged, args=(repo.root, f, args, env, log.name))
+        process.start()
+        process.join()
+        return process.exitcode, Path(log.name).read_text().strip()
+
+
+def logged(root: Path, f, args: tuple, env: dict, log: str):
+    "Call `f` in the checkout, with its output in the file `log`."
     os.chdir(root)
     os.environ |= env
     for stream in (1, 2): os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), stream)
-    try: refresh.main(words)
+    try: f(*args)
     finally: get_reusable_executor().shutdown()  # a fork waits for joblib's workers, which would idle for minutes
 
 
-CHECKS = [drift, ruff, commands, faults, wheel]
+CHECKS = [drift, ruff, commands, faults, wheel, gpu]

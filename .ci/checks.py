@@ -14,7 +14,7 @@ import structure
 from repo import Repo
 
 CHECKS = {c.__name__: c for c in [*structure.CHECKS, *builds.CHECKS, pages.site, selftest.selftest]}
-LONG = ["notebooks", "site", "selftest", "faults"]
+LONG = ["notebooks", "gpu", "site", "selftest", "faults"]
 
 
 def report(label: str, check, *args) -> bool:
@@ -45,13 +45,19 @@ def litter(repo: Repo, before: str):
     if after != ("" if os.environ.get("CI") else before): yield f"the run changed the checkout:\n{after}"
 
 
-def main():
-    names, repo = [*CHECKS, "notebooks"], Repo(Path(__file__).parent.parent)
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
+    "The command line, or `words`, parsed."
+    names = [*CHECKS, "notebooks"]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flags", default="", help="flagged cells to run too: slow, cuda, data")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(names)} (all when none is named)")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     if unknown := {*args.names} - {*names}: parser.error(f"there is no check {', '.join(sorted(unknown))}")
+    return args
+
+
+def main():
+    args, names, repo = arguments(), [*CHECKS, "notebooks"], Repo(Path(__file__).parent.parent)
     sys.path.insert(1, str(repo.root))  # this checkout's package, whatever is installed
     before = repo.run("git", "status", "--porcelain")[1]
     wanted = args.names or names

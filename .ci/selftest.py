@@ -35,9 +35,10 @@ FILES = {"lympho/planted.py": MODULE, ".ci/faults/planted.py": TRIES, "model.npy
          "quarto": "#!/bin/sh\necho 'WARN: Unable to resolve link target'",
          "CONTRIBUTING.md": "```sh\nlympho crossval x --recipes y\n```\n",
          "notes.md": f"Some/where: /{'home/ada'}, SOURCE\n{'<' * 7} HEAD\n"}
-EDITS = [("Makefile", "bench --cohort '", "bench '"), ("settings.ini", "numpy>=1.26", "numpy>=99"),
-         ("settings.ini", "description = ", "description = Not "), ("MANIFEST.in", "settings.ini", ""),
-         ("_quarto.yml", "variant: +", "variant: -")]
+EDITS = [("lympho/pooling.py", "torch.arange(len(x), device=x.device), x, self", "torch.arange(len(x)), x, self"),
+         (".ci/gpu.py", '"bench", "--cohort"', '"bench"'), (".ci/gpu.py", 'parts("cohort")["cells"][1:]', '["titels"]'),
+         ("settings.ini", "numpy>=1.26", "numpy>=99"), ("settings.ini", "description = ", "description = Not "),
+         ("MANIFEST.in", "settings.ini", ""), ("_quarto.yml", "variant: +", "variant: -")]
 EXPECTED = {  # what each check must say of these faults
     "titles": ["00_planted.ipynb: the first cell"],
     "names": ["0 is taken", "it needs `#| default_exp planted`", "twice: 00_planted.ipynb"],
@@ -49,9 +50,11 @@ EXPECTED = {  # what each check must say of these faults
               "patients.csv has a row for each patient or image (Patient)", "numbered.csv has a row for each patient"],
     "texts": ["leave machine paths out", "choose a side", "only settings.ini says it"],
     "packages": ["for numpy>=99", "planted.py imports yaml"],
+    "devices": ["pooling.py: weighted: `torch.arange(len(x))` has no device"],
     "words": ["judge; use evaluate", "speaks for; use raises", "README.md, paragraph 1: twin; use ref",
               "98_stale.ipynb, paragraph 4: twin; use ref"],
     "drift": ["planted.py is", "README.md is out of date", "nbs/nbdev.yml is out of date"],
+    "gpu": ["there is no check titels"],
     "ruff": ["F403", "E501"],
     "faults": ["planted: a planted try: loss: of a file"],
     "wheel": ["python -m build fails"],

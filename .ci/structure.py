@@ -165,6 +165,20 @@ def packages(repo: Repo):
             if not {name, f"{name}.py"} & known: yield f"{repo.lib}/{stem}.py imports {name}; settings.ini lacks it"
 
 
+def devices(repo: Repo):
+    "A method of a network names the device of every tensor that it makes."
+    names = "tensor zeros ones full empty eye arange linspace rand randn randint randperm"
+    makers = {f"torch.{name}" for name in names.split()}
+    for stem in ("pooling", "models", "encoders"):
+        for f in ast.walk(ast.parse(repo.modules.get(stem, ""))):
+            if not isinstance(f, ast.FunctionDef) or [a.arg for a in f.args.args[:1]] != ["self"]: continue
+            calls = [n for n in ast.walk(f) if isinstance(n, ast.Call)]
+            moved = [c.func.value for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "to"]
+            made = [c for c in calls if ast.unparse(c.func) in makers and "device" not in {k.arg for k in c.keywords}]
+            if f.name != "__init__": yield from (f"{repo.lib}/{stem}.py: {f.name}: `{ast.unparse(c)}` has no device"
+                                                 for c in made if c not in moved)
+
+
 def words(repo: Repo):
     "Names and texts of modules, and prose, use one term for one thing: .ci/words.txt."
     terms = ConfigParser(delimiters=[":"])
@@ -192,4 +206,4 @@ def phrases(repo: Repo):
         yield from ((f"{name}, paragraph {n}", "prose", p) for n, p in enumerate(paragraphs, 1))
 
 
-CHECKS = [titles, names, imports, cells, documented, checked, files, texts, packages, words]
+CHECKS = [titles, names, imports, cells, documented, checked, files, texts, packages, devices, words]

@@ -128,6 +128,12 @@ def encoder(self:Setting) -> str: # see make_encoder
     "The network that is timed."
     return 'random' if self.quick else 'efficientnet_lite0-zoom'
 
+@patch(as_prop=True)
+def device(self:Setting) -> str: # of torch
+    "A GPU if there is one."
+    return 'cuda' if torch.cuda.is_available() else 'cpu'
+
+
 # %% ../nbs/47a_bench.ipynb #be000016
 class JpegDataset(Dataset):
     "What is usual: in each epoch PIL opens every file anew, the centre is cut out and becomes a tensor."
@@ -180,16 +186,19 @@ def _limit(encoder, image):
 @ROWS.register('2')
 def _extraction(setting):
     "Features: through the store, and by the network alone."
-    images, encoder = image_store(setting.few(4, 12)), make_encoder(setting.encoder)
-    x, run = images.as_tensor(images.values[:].copy()), Runner(_AtStages(encoder), batch=encoder.batch)
+    images, device = image_store(setting.few(4, 12)), setting.device
+    encoder = make_encoder(setting.encoder).to(device)
+    x = images.as_tensor(images.values[:].copy()).to(device)
+    run = Runner(_AtStages(encoder), device, encoder.batch)
     def extract():
-        with tempfile.TemporaryDirectory(dir=setting.folder) as d: FeatureStore.build(images, encoder, d, device='cpu')
+        with tempfile.TemporaryDirectory(dir=setting.folder) as d: FeatureStore.build(images, encoder, d, device=device)
     def eager():
         with torch.inference_mode(): return [encoder(b, STAGES) for b in x.contiguous().split(64)]
     contenders = {'lympho':extract, 'the engine alone':lambda: run(x), 'eager PyTorch':eager}
-    note, size = f'engine {run.engine}, {encoder.name}', f'{len(x)} images'
+    note, size = f'engine {run.engine}, {encoder.name} on {device}', f'{len(x)} images'
     yield compare_times('2', 'features', contenders, 'images/s', len(x), min(setting.rounds, 3), size, note)
     yield _fact('2', 'features', 'arithmetic of the machine', 'images/s', _limit(encoder, x[:1]), note, size)
+
 
 # %% ../nbs/47a_bench.ipynb #be000023
 def cohort_sizes(
@@ -199,58 +208,63 @@ def cohort_sizes(
     return rng(0, 'bench').permutation((16 + 182*np.linspace(0, 1, n)**1.8).astype(int)).tolist()
 
 def kept_bytes(
-    f:Callable, # gives an output that depends on parameters
+    f:partial, # of a function of a tensor; gives an output that depends on parameters
 ) -> int: # bytes
-    "What a call of `f` keeps for its backward pass, each piece of memory once."
-    kept = {}
+    "The memory of the input and of what a call keeps for its backward pass, each piece once."
+    x, = f.args
+    kept = {x.untyped_storage().data_ptr():x.untyped_storage().nbytes()}
     def pack(t): return kept.setdefault(t.untyped_storage().data_ptr(), t.untyped_storage().nbytes()) and t
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t): f()
     return sum(kept.values())
 
-# %% ../nbs/47a_bench.ipynb #be000025
-def _packed(pool, x, offsets, head):
-    "Logits of packed bags through a pooling, with a linear layer before or behind it."
-    if pool.reads=='scores': return lambda: pool(head(x).squeeze(1), offsets, check=False)
-    behind = head if pool.width==x.shape[1] else nn.Linear(pool.width or 1, 1)
-    return lambda: behind(pool(x, offsets, check=False).reshape(len(offsets) - 1, -1)).squeeze(1)
 
-def _padded(name, pool, padded, mask, head):
-    "Logits of the same bags, padded; None for a pooling that is not written out here."
-    def mean(): return head((padded*mask[..., None]).sum(1)/mask.sum(1, keepdim=True)).squeeze(1)
-    def top(): return head(padded).squeeze(2).masked_fill(~mask, -torch.inf).amax(1)
-    def attended():
-        a = pool._logits(padded).masked_fill(~mask, -torch.inf).softmax(1)
-        return head((a[:, None] @ padded).squeeze(1)).squeeze(1)
+# %% ../nbs/47a_bench.ipynb #be000025
+def _packed(pool, offsets, head):
+    "A function of packed cells: logits through a pooling, with a linear layer before or behind it."
+    if pool.reads=='scores': return lambda x: pool(head(x).squeeze(1), offsets, check=False)
+    behind = head if pool.width==pool.d else nn.Linear(pool.width or 1, 1).to(offsets.device)
+    return lambda x: behind(pool(x, offsets, check=False).reshape(len(offsets) - 1, -1)).squeeze(1)
+
+def _padded(name, pool, mask, head):
+    "A function of padded bags that gives the same logits; None for a pooling that is not written out here."
+    def mean(x): return head((x*mask[..., None]).sum(1)/mask.sum(1, keepdim=True)).squeeze(1)
+    def top(x): return head(x).squeeze(2).masked_fill(~mask, -torch.inf).amax(1)
+    def attended(x):
+        a = pool._logits(x).masked_fill(~mask, -torch.inf).softmax(1)
+        return head((a[:, None] @ x).squeeze(1)).squeeze(1)
     return {'mean':mean, 'max':top, 'attention':attended, 'gated-attention':attended}.get(name)
 
 
 # %% ../nbs/47a_bench.ipynb #be000026
-def _of_torchmil(name, padded, mask, head):
-    "torchmil's way to the logits of the same bags; None where it has none, or is not installed."
+def _of_torchmil(name, d, mask, head):
+    "A function of padded bags: logits as torchmil has them; None where it does not, or is not installed."
     if not find_spec('torchmil'): return None
     from torchmil import models
     from torchmil.nn import MaxPool, MeanPool
-    d = padded.shape[2]
-    if name=='mean': return lambda: head(MeanPool()(padded, mask)).squeeze(1)
-    if name=='max': return lambda: MaxPool()(head(padded), mask).squeeze(1)
+    if name=='mean': return lambda x: head(MeanPool()(x, mask)).squeeze(1)
+    if name=='max': return lambda x: MaxPool()(head(x), mask).squeeze(1)
     makers = {'attention':models.ABMIL, 'gated-attention':partial(models.ABMIL, gated=True), 'dsmil':models.DSMIL}
     if name not in makers: return None
-    peer = makers[name]((d,), att_dim=128)
-    return lambda: peer(padded, mask.float())
+    peer = makers[name]((d,), att_dim=128).to(mask.device)
+    return lambda x: peer(x, mask.float())
 
+
+# %% ../nbs/47a_bench.ipynb #be00002a
 def pooling_contenders(
     name:str, # see POOLINGS
     sizes:list[int], # cells of each bag
     d:int=512, # width of an embedding
-) -> dict[str, Callable]: # lympho, and where there are such: padded, torchmil; each gives logits of the same bags
-    "The ways of pooling the same bags."
+    device:str='cpu', # of torch
+) -> dict[str, partial]: # lympho, and where there are such: padded, torchmil; each of its input
+    "The ways of pooling the same bags; a call gives their logits."
     torch.manual_seed(0)
-    x, offsets, head = torch.randn(sum(sizes), d), torch.tensor([0, *sizes]).cumsum(0), nn.Linear(d, 1)
+    x, offsets = torch.randn(sum(sizes), d).to(device), torch.tensor([0, *sizes]).cumsum(0).to(device)
     padded = nn.utils.rnn.pad_sequence(x.split(list(sizes)), batch_first=True)
-    mask = torch.arange(padded.shape[1]) < torch.tensor(sizes)[:, None]
-    pool = make_pooling(name, **({'d':d} if POOLINGS[name].reads=='embeddings' else {}))
-    others = {'padded':_padded(name, pool, padded, mask, head), 'torchmil':_of_torchmil(name, padded, mask, head)}
-    return {'lympho':_packed(pool, x, offsets, head)} | {k:f for k, f in others.items() if f}
+    mask, head = torch.arange(padded.shape[1], device=device) < offsets.diff()[:, None], nn.Linear(d, 1).to(device)
+    pool = make_pooling(name, **({'d':d} if POOLINGS[name].reads=='embeddings' else {})).to(device)
+    others = {'padded':_padded(name, pool, mask, head), 'torchmil':_of_torchmil(name, d, mask, head)}
+    return {'lympho':partial(_packed(pool, offsets, head), x)} | {k:partial(f, padded) for k, f in others.items() if f}
+
 
 # %% ../nbs/47a_bench.ipynb #be000028
 @ROWS.register('3')
@@ -259,18 +273,18 @@ def _poolings(setting):
     sizes, d = ([3, 5], 16) if setting.quick else (cohort_sizes(), 512)
     size = f'{len(sizes)} bags of {min(sizes)} to {max(sizes)} cells, width {d}'
     for name in POOLINGS:
-        found = pooling_contenders(name, sizes, d)
+        found = pooling_contenders(name, sizes, d, setting.device)
         runs = {k:lambda f=f: f().sum().backward() for k, f in found.items()}
         times = compare_times('3', f'pooling {name}', runs, 'ms', rounds=4*setting.rounds, size=size)
         kept = [kept_bytes(f)/2**20 for f in found.values()]
-        yield times.assign(note=[f'{m:.2f} MB kept' for m in kept])
+        yield times.assign(note=[f'{m:.2f} MB' for m in kept])
         if not find_spec('torchmil') and name=='attention': yield _without_peer('3', f'pooling {name}')
 
 # %% ../nbs/47a_bench.ipynb #be000030
 def _one_epoch(learn):
     with learn.no_bar(), learn.no_logging(): learn.fit(1)
 
-def _torchmil_epoch(bags, patients):
+def _torchmil_epoch(bags, patients, device):
     "A call that trains attention for an epoch by torchmil's trainer."
     from torchmil.data import collate_fn
     from torchmil.models import ABMIL
@@ -278,8 +292,8 @@ def _torchmil_epoch(bags, patients):
     y = patients.set_index('patient').label.astype(float)
     data = [{'X':x.float(), 'Y':torch.tensor(y[p])} for p, x in zip(bags.ids, bags) if p in y.index]
     loader, one = (DataLoader(d, 8, collate_fn=collate_fn) for d in (data, data[:1]))
-    net = ABMIL(tuple(bags.values.shape[1:]), att_dim=128)
-    trainer = Trainer(net, torch.optim.AdamW(net.parameters(), 1e-3), device='cpu', disable_pbar=True, verbose=False)
+    net = ABMIL(tuple(bags.values.shape[1:]), att_dim=128).to(device)
+    trainer = Trainer(net, torch.optim.AdamW(net.parameters(), 1e-3), device=device, disable_pbar=True, verbose=False)
     return lambda: trainer.train(1, loader, val_dataloader=one)
 
 # %% ../nbs/47a_bench.ipynb #be000031
@@ -298,9 +312,9 @@ def _epoch(setting):
     n, d = (12, 16) if setting.quick else (160, 864)
     patients = pd.DataFrame({'patient':[f'A{i}' for i in range(n)], 'label':pd.array([0, 1]*(n//2), 'Int64')})
     bags = random_bags_of(patients, [3, 5]*(n//2) if setting.quick else cohort_sizes(n), d)
-    learn = MILClassifier(bags, 'attention', bs=8, balanced=False, device='cpu').learner(patients)
+    learn = MILClassifier(bags, 'attention', bs=8, balanced=False, device=setting.device).learner(patients)
     runs, step = {'lympho':partial(_one_epoch, learn)}, 'an epoch of attention on features'
-    if find_spec('torchmil'): runs['torchmil'] = _torchmil_epoch(bags, patients)
+    if find_spec('torchmil'): runs['torchmil'] = _torchmil_epoch(bags, patients, setting.device)
     yield compare_times('4', step, runs, 'ms', rounds=setting.rounds, size=f'{n} patients, width {d}')
     if not find_spec('torchmil'): yield _without_peer('4', step)
 
@@ -324,13 +338,12 @@ def _usual_epoch(cohort, encoder, device):
 def _end_to_end(setting):
     "An epoch from images, forward and backward, of a network that is trained."
     cohort, encoder = setting.few(4, 8), 'random' if setting.quick else 'resnet18'
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    arguments = dict(encoder=CropEncoder(encoder, 'random'), bs=2, balanced=False, device=device)
+    arguments = dict(encoder=CropEncoder(encoder, 'random'), bs=2, balanced=False, device=setting.device)
     learn = MILClassifier(image_store(cohort), 'top', **arguments).learner(cohort.patients)
-    runs = {'lympho':partial(_one_epoch, learn), 'the usual loop':_usual_epoch(cohort, encoder, device)}
+    runs = {'lympho':partial(_one_epoch, learn), 'the usual loop':_usual_epoch(cohort, encoder, setting.device)}
     size = f'{len(cohort)} patients, {len(cohort.cells)} images'
     yield compare_times('5', 'an epoch from images', runs, rounds=min(setting.rounds, 2), size=size,
-                        note=f'{encoder} on {device}')
+                        note=f'{encoder} on {setting.device}')
 
 # %% ../nbs/47a_bench.ipynb #be000036
 def _command(*words):
