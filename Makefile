@@ -7,16 +7,18 @@ KEYS   := $(shell $(PYTHON) .ci/key.py 2>/dev/null)
 BASE   := $(wordlist 3,99,$(KEYS))
 PLACE  := .venv/.ready-$(word 1,$(KEYS))
 READY  := $(PLACE)-$(word 2,$(KEYS))
+CHROMIUM ?= $(firstword $(foreach c,chromium chromium-browser google-chrome chrome,$(shell command -v $(c) 2>/dev/null)))
 AVX512 := AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL
 # one thread, PyTorch and the instructions that all x86 processors have, so that stored outputs are the same on each of them
 ONE    := LYMPHO_ENGINE=torch OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES='$(AVX512)' \
           MKL_ENABLE_INSTRUCTIONS=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults results gpu bench docs quarto lab export readme refresh registry hooks lock clean
+.PHONY: help setup run test faults results gpu bench docs quarto site-check browser lab export readme refresh registry hooks \
+        lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## make or update the environment in .venv; the other targets do it by themselves
 
@@ -49,11 +51,20 @@ bench: $(READY) ## time each step beside what others use for it, into results/sp
 	@$(BIN)/python -m pip -q --disable-pip-version-check install -c constraints.txt '.[bench]'
 	@OMP_NUM_THREADS=1 $(BIN)/lympho bench --out results/speed.csv $(if $(COHORT),--cohort '$(COHORT)')
 
-docs: quarto $(READY) readme ## render the site into _docs; needs Quarto
-	@PATH="$(CURDIR)/$(BIN):$$PATH" nbdev_docs
+docs: quarto $(READY) readme ## render the site into _docs, with a published report; needs Quarto
+	@$(ONE) $(BIN)/python .ci/docs.py
 
 quarto:
 	@command -v quarto >/dev/null || { echo "make docs needs Quarto on the PATH (quarto.org); make test checks the pages without it" >&2; exit 1; }
+
+site-check: browser ## visit every page of the site in a browser; renders it first if _docs is not there; needs Chromium and npm
+	@test -d _docs || $(MAKE) --no-print-directory docs
+	@test -d .cache/site/node_modules || npm install --silent --no-fund --no-audit --prefix .cache/site playwright-core@1.65.1 axe-core@4.14.1
+	@CHROMIUM="$(CHROMIUM)" node .ci/site.mjs _docs
+
+browser:
+	@test -n "$(CHROMIUM)" || { echo "make site-check needs Chromium or Chrome on the PATH, or CHROMIUM=path" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "make site-check needs Node.js with npm on the PATH (nodejs.org)" >&2; exit 1; }
 
 lab: $(READY) ## open the notebooks in JupyterLab; saving cleans them
 	@$(BIN)/jupyter lab --config=.ci/jupyter_config.py nbs

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nbdev.process import NBProcessor
 
+ADDRESS = "{{< meta website.repo-url >}}"  # in a page: where the repository lives
 EXPORT, FLAGS = {"export", "exporti", "exports"}, {"slow", "cuda", "data"}
 
 
@@ -43,6 +44,14 @@ class Repo:
         config.read(self.root / "settings.ini", encoding="utf-8")
         self.settings = config["DEFAULT"]
         self.lib = self.settings["lib_path"]
+        self.home = f"{self.settings['doc_host']}{self.settings['doc_baseurl']}/"
+
+    def opened(self, name: str) -> tuple[str, str]:
+        "Where the notebook `name` opens without an installation: on Colab, on Kaggle."
+        s = self.settings
+        place = f"{s['git_url']}/blob/{s['branch']}/nbs/{name}"
+        colab = place.replace("https://github.com", "https://colab.research.google.com/github")
+        return colab, f"https://kaggle.com/kernels/welcome?src={place}"
 
     def run(self, *command, **env) -> tuple[int, str]:
         "Run a command with this checkout's package first on the path; give its exit status and what it printed."

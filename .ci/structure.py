@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from repo import EXPORT, FLAGS, Notebook, Repo
 
 MAX_LINES, MAX_WIDTH, MAX_BYTES = 25, 120, 2**20
-DIRECTIVES = EXPORT | FLAGS | {"hide", "default_exp", "echo", "timing"}
+DIRECTIVES = EXPORT | FLAGS | {"hide", "default_exp", "echo", "timing", "fig-alt", "fig-cap"}
 DATA = {*"jpg jpeg bmp tif tiff h5 hdf5 npy npz pt pth ckpt pkl pickle joblib skops safetensors onnx".split(),
         *"parquet feather xls xlsx zip gz tar bin sqlite db".split()}
 PLACES = {"csv": "results/", "png": "nbs/images/", "gif": "nbs/images/"}
@@ -141,7 +141,8 @@ def texts(repo: Repo):
         try: text = Notebook(repo.root / name).texts() if name.endswith(".ipynb") else repo.read(name)
         except UnicodeDecodeError: continue  # a picture
         found = {MACHINE: "leave machine paths out", CONFLICT: "choose a side of the conflict"}
-        generated = "settings.ini", "nbs/nbdev.yml", f"{repo.lib}/_modidx.py"  # the others are made of the first
+        generated = "settings.ini", "README.md", "nbs/nbdev.yml", f"{repo.lib}/_modidx.py"  # made of the first
+        text = text.replace(f"pip install -q git+{repo.settings['git_url']}", "")  # so is this, see pages.py
         if name not in generated: found[home] = "only settings.ini says it"
         for pattern, remedy in found.items():
             yield from (f"{name}: {hit}; {remedy}" for hit in sorted({m.group() for m in re.finditer(pattern, text)}))
