@@ -101,7 +101,8 @@ class links(Processor):
 
 
 def without_markup(text: str) -> str:
-    "Words of prose: no links, no emphasis, no code."
+    "Words of prose: no links, emphasis, code, nor percent signs, which Quarto takes for parts of a URI."
+    text = text.replace("%", " percent")
     return re.sub(r"[*`$\"\\]|\]\([^)]*\)|\[|<[^>]*>", "", " ".join(text.split()))
 
 
@@ -119,8 +120,9 @@ class figures(Processor):
     def begin(self): self.heading, self.prose = getattr(self.nb, "frontmatter_", {}).get("title", ""), ""
 
     def cell(self, cell):
-        if cell.cell_type == "markdown":
-            for paragraph in (cell.source or "").split("\n\n"):
+        if cell.cell_type == "markdown" and cell.source:
+            cell.source = re.sub(r"!\[([^]]+)]\(([^)]+)\)(?!{)", r'![\1](\2){fig-alt="\1"}', cell.source)
+            for paragraph in cell.source.split("\n\n"):
                 if m := re.match(r"#+ (.*)", paragraph): self.heading, self.prose = without_markup(m[1]), ""
                 elif re.match(r"\w", paragraph): self.prose = re.split(r"(?<=[.?!:]) ", without_markup(paragraph))[0]
         kinds = {kind for o in cell.get("outputs", []) for kind in o.get("data", {})}
@@ -134,6 +136,7 @@ class tables(Processor):
         for data in (o["data"] for o in cell.get("outputs", []) if "text/html" in o.get("data", {})):
             html = re.sub(r"<style.*?</style>| border=\"1\"", "", "".join(data.pop("text/html")), flags=re.DOTALL)
             if "sk-top-container" in html: continue  # an estimator, of which the text says enough
+            html = re.sub(r"(?<=\d)([,\]]?) (?=\[?[-+\d.]+[,\]])", r"\1&nbsp;", html)  # .9 [.8, 1.] stays in one line
             data.clear()
             data["text/markdown"] = f"```{{=html}}\n{html}\n```"
 

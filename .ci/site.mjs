@@ -93,7 +93,7 @@ async function visit(browser, name, contents) {
       await page.waitForTimeout(150);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       seen.phone += 1;
-      if (wide > 391) told("phone", name, `${wide} pixels wide: ${(await page.evaluate(widest)).join("; ")}`);
+      if (wide > 393) told("phone", name, `${wide} pixels wide: ${(await page.evaluate(widest)).join("; ")}`);
     } else await serious(page, name, "dark");
     seen.console += 1;
     await context.close();
