@@ -158,9 +158,9 @@ def read_json(
     with _reading(path): return json.loads(Path(path).read_text('utf-8'), parse_constant=_refuse_constant)
 
 # %% ../nbs/00_core.ipynb #c99e3060
-def _parse_table(source):
+def _parse_table(source, **options):
     text = dict(dtype=dict.fromkeys(('patient', 'group', 'site', 'split'), str), keep_default_na=False, na_values=[''])
-    return pd.read_csv(source, float_precision='round_trip', **text)
+    return pd.read_csv(source, float_precision='round_trip', **text | options)
 
 def read_table(
     path:Path|str, # of the CSV file
@@ -227,12 +227,13 @@ def write_sealed_table(
 
 def read_sealed_table(
     path:Path|str, # of the CSV file
+    **options, # of pandas.read_csv, such as dtype
 ) -> pd.DataFrame: # as read_table gives it
     "What `write_sealed_table` wrote; a `LymphoError` where the file is missing or was changed."
     with _reading(path):
         text, _, own = Path(path).read_bytes().decode(errors='surrogateescape').rpartition(_MARK)
         if own!=f'{digest(text)}\n': raise LymphoError(f'{path} is not what was saved', _RESTORE)
-        return _parse_table(io.StringIO(text))
+        return _parse_table(io.StringIO(text), **options)
 
 # %% ../nbs/00_core.ipynb #e4b71eb5
 def cache_folder() -> Path: # $LYMPHO_CACHE, or lympho in the user's cache folder

@@ -24,7 +24,7 @@ from filelock import FileLock
 from PIL import Image, UnidentifiedImageError
 from simplejpeg import decode_jpeg
 
-from .core import LymphoError, cache_folder, digest, progress, write_table
+from .core import LymphoError, cache_folder, digest, progress, read_sealed_table, write_sealed_table
 
 # %% ../nbs/00a_pictures.ipynb #f4a35e58
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp'}
@@ -248,9 +248,9 @@ _RULES = 3 # another number where Picture changes, or what is refused
 def _pictures_file(): return cache_folder()/f'pictures-{_RULES}-pillow-{PIL.__version__}.csv'
 
 def known_pictures() -> dict[str, Picture]: # digest of its content -> what is known of it
-    "Every file that was decoded before, by the digest of its content."
-    try: df = pd.read_csv(_pictures_file(), dtype=Picture.__annotations__, keep_default_na=False)
-    except (OSError, ValueError): return {}
+    "Every file that was decoded before, by the digest of its content; none where the list of them was changed."
+    try: df = read_sealed_table(_pictures_file(), dtype=Picture.__annotations__, na_values=[])
+    except LymphoError: return {}
     if list(df)!=list(Picture._fields): return {}
     return {p.digest:p for p in map(Picture._make, df.itertuples(index=False, name=None))}
 
@@ -262,7 +262,7 @@ def _keep_pictures(pictures):
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{file}.lock', timeout=30):
             every = known_pictures() | {p.digest:p for p in pictures}
-            write_table(file, pd.DataFrame(every.values(), columns=Picture._fields))
+            write_sealed_table(file, pd.DataFrame(every.values(), columns=Picture._fields))
 
 # %% ../nbs/00a_pictures.ipynb #7781cd0b
 def read_pictures(

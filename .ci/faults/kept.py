@@ -50,8 +50,8 @@ from lympho.synthetic import synth_cohort
 from lympho.validation import validate
 
 DAMAGES, EDITS, SEALED = 1500, 1000, 1000  # tries of a whole run
-LIGHT = dict(n_repeats=1, n_folds=3, n_inner=2)
-RECIPE = replace(RECIPES["mil-mean-late"], encoder="random", params=dict(epochs=3, device="cpu"), **LIGHT)
+LIGHT = dict(n_repeats=1, n_folds=2, n_inner=2)
+RECIPE = replace(RECIPES["mil-mean-late"], encoder="random", params=dict(epochs=2, device="cpu"), **LIGHT)
 LAYOUT = """table = "list.csv"
 folders = ["data/<label>/<patient>"]
 percent = ["lymphocytes"]
@@ -128,7 +128,7 @@ def shown_texts(folder: Path) -> str:
 
 def make(root: Path) -> Place:
     "Train one small model, and keep one of everything."
-    synth_cohort(root / "cohort", 44, seed=1, cells=(12, 14))
+    synth_cohort(root / "cohort", 36, seed=1, cells=(11, 12), unlabelled=.05)
     cohort = Cohort.from_folder(root / "cohort")
     model = fit(cohort, RECIPE)
     model.save(root / "model")
