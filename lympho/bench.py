@@ -391,7 +391,7 @@ def _whole_job(setting):
         out = ('--everyone', '--out', setting.folder/'predictions.csv', '--reference-year', cohort.reference_year)
         steps[f'predict {n} new patient{"s"*(n > 1)}'] = _command('predict', runs/'late-zoom', new, *out)
     steps['import lympho.all'] = partial(subprocess.run, [sys.executable, '-c', 'import lympho.all'], check=True)
-    for step, f in steps.items(): yield job(step, {'lympho':f}, rounds=0, size=f'{len(cohort.cells)} images, one run')
+    for step, f in steps.items(): yield job(step, {'lympho':f}, rounds=0, note='one run')
 
 # %% ../nbs/47a_bench.ipynb #be000040
 def slope(
