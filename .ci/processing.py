@@ -169,10 +169,12 @@ def with_includes(page: str) -> str:
 
 
 def process(n_workers: int = 0) -> Path:
-    "Process what has changed in nbs/ into _proc, notebooks and pages; everything, if this file has changed."
+    "Process what has changed in nbs/ into _proc, notebooks and pages; everything, if it was last done in another way."
     nbdev.serve.FilterDefaults, place = Pages, REPO.root / "_proc"
-    is_old = place.exists() and place.stat().st_mtime < Path(__file__).stat().st_mtime
-    nbdev.serve.proc_nbs(n_workers=n_workers, force=is_old)
+    mark = place / ".processed"
+    is_new = mark.exists() and mark.stat().st_mtime > Path(__file__).stat().st_mtime
+    nbdev.serve.proc_nbs(n_workers=n_workers, force=place.exists() and not is_new)
+    mark.touch()
     for page in (REPO.root / "nbs").glob("*.qmd"): (place / page.name).write_text(with_includes(page.read_text()))
     return place
 
