@@ -20,10 +20,10 @@ from .interpret import MILInterpretation, explain
 from .learner import load_learner, mil_learner
 from .metrics import compare, evaluate
 from .models import FUSIONS
+from .patient import patient_page
 from .pooling import POOLINGS, make_pooling
 from .encoders import ENCODERS, make_encoder
 from .recipes import RECIPES, Recipe, find_recipe, recipe_catalogue
-from .report import patient_page
 from .synthetic import default_cohort, synth_cohort
 from .validation import Validation, validate
 

@@ -99,6 +99,7 @@ def subgroup_scores(
 # %% ../nbs/45_report_statistics.ipynb #df54e461
 def _ratio_text(value, low, high):
     "A likelihood ratio and its interval, infinite ones as such."
+    if np.isnan(value): return '-'
     return '{} [{}, {}]'.format(*(f'{v:.3g}'.replace('inf', '∞').replace('nan', '-') for v in (value, low, high)))
 
 _VALUES = {'PPV':'ppv', 'NPV':'npv', 'LR+':'lr+', 'LR-':'lr-', 'average precision':'average precision'}

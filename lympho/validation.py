@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
-from fastcore.xml import H2, Div, P
+from fastcore.xml import Div, P
 from scipy.special import logit as logit_of
 
 from .calibration import plot_reliability, recalibration, share_interval
@@ -20,7 +20,7 @@ from .cohort import LOW_COUNT, Cohort
 from .core import LymphoError, environment, write_table, write_text
 from .fitting import FittedModel
 from .metrics import evaluate, format_interval
-from .report_kit import DISCLAIMER, Page, facts_html, figure_html, page, table_html
+from .report_kit import DISCLAIMER, Page, contents_html, facts_html, figure_html, page, section_html, table_html
 from .report_statistics import INTERVALS, decision_table
 from .splits import check_persons, person_weights, persons, site_names, site_sizes
 from .triage import percent, triage_subgroups
@@ -160,7 +160,7 @@ def _decision_lines(v):
     if rule is None: return [f'no miss rate is controlled ({v.model.info["no_rule"]})']
     low = v.get('miss rate', f'count at most {LOW_COUNT}')
     rows = [('tumoral patients missed', miss, rule.low),
-            (f'with a count of at most {LOW_COUNT} x 10^9/L', low, rule.low_count)]
+            (f'with a count of at most {LOW_COUNT} × 10⁹/L', low, rule.low_count)]
     lines = [f'{name}: {_interval(row)}; {_target_in_words(row, threshold.target)}' for name, row, threshold in rows
              if threshold and row is not None and np.isfinite(row['value'])]
     if np.isfinite(avoided['value']): lines.append(f'referrals of reactive patients avoided: {_interval(avoided)}')
@@ -217,14 +217,20 @@ def table(self:Validation) -> pd.DataFrame: # a row a subset: patients, tumoral,
     return n.join(wide[[k for k in _SHOWN if k in wide]].rename(columns=_SHOWN).fillna('-')).rename_axis('subset')
 
 # %% ../nbs/46_validation.ipynb #46b00039
+def _recalibration_cells(rows):
+    "Slope and intercepts as text; a slope that no data can bound is not known."
+    names = rows.metric.str.removeprefix('recalibration ').rename('recalibration')
+    cells = [f'{v:.2f} [{low:.2f}, {high:.2f}]' if np.isfinite([v, low, high]).all() else
+             'not known: the logit separates the classes' for v, low, high in
+             rows[['value', 'low', 'high']].astype(float).to_numpy()]
+    return pd.DataFrame({'value [95% interval]':cells}, index=names)
+
 def _calibration_html(v):
     "Table and figure on the probabilities, or logits if there is no rule; a sentence where a class is missing."
     rows = v.metrics[(v.metrics.subset=='all') & v.metrics.metric.str.startswith('recalibration ')]
     if rows.empty: return P('Not known: a class is missing.')
-    names = rows.metric.str.removeprefix('recalibration ').rename('recalibration')
-    shown = rows.set_index(names)[['value', 'low', 'high']].astype(float).round(2)
-    table = table_html(shown, 'What would calibrate the logit here (that of the '
-                       'probability, if there is one), with 95% intervals: slope 1 and intercept 0 are perfect.')
+    table = table_html(_recalibration_cells(rows), 'What would calibrate the logit here (that of the probability, if '
+                       'there is one), with 95% intervals: slope 1 and intercept 0 are perfect.')
     logit = _calibrated(v.predictions)
     is_there = np.isfinite(logit)
     figure = figure_html(plot_reliability(v.predictions.label[is_there], logit[is_there]),
@@ -232,6 +238,8 @@ def _calibration_html(v):
                          'Dots near the diagonal where probabilities agree with shares; the table holds the numbers.')
     return Div(table, figure, cls='side')
 
+
+# %% ../nbs/46_validation.ipynb #46b00045
 def _decisions_html(v):
     "Decisions by class, and how many were referred for which reason."
     reasons = v.predictions.reason[v.predictions.reason!=''].str.split(r'[(:]').str[0].str.strip().value_counts()
@@ -254,10 +262,12 @@ def report(self:Validation,
     caption = ('Value [95% interval]: exact for shares, Wilson\'s with an effective number of persons for AUC, BA and '
                f'Brier score. {INTERVALS} Sensitivity and specificity at logit 0; miss rate: share of tumoral '
                'patients with the decision reactive.')
-    text = page(f'lympho: {self.model.recipe.name} validated on {c.name}', P(DISCLAIMER, cls='note'), P(f'{first}.'),
-                *[P(f'{line[:1].upper()}{line[1:]}.') for line in lines],
-                H2('Results'), table_html(self.table(), caption), H2('Decisions'), *_decisions_html(self),
-                H2('Calibration'), _calibration_html(self), H2('Made with'), facts_html(facts))
+    lead = Div(P(f'{first}.', cls='big'), *[P(f'{line[:1].upper()}{line[1:]}.') for line in lines], cls='lead')
+    sections = [section_html('Results', table_html(self.table(), caption)),
+                section_html('Decisions', *_decisions_html(self)),
+                section_html('Calibration', _calibration_html(self)), section_html('Made with', facts_html(facts))]
+    text = page(f'{self.model.recipe.name} validated on {c.name}', P(DISCLAIMER, cls='note'), lead,
+                contents_html(sections), *sections)
     if path: write_text(path, text)
     return text
 
