@@ -45,7 +45,7 @@ def ruff(repo: Repo):
 
 def commands(repo: Repo):
     "The program takes every command line of `lympho` that the Makefile, .ci/gpu.py or a page holds."
-    program = typer.main.get_command(import_module(repo.settings["console_scripts"].split("=")[1].split(":")[0]).app)
+    program = typer.main.get_command(import_module(f"{repo.lib}.cli").app)
     status, said = repo.run("make", "--no-print-directory", "-n", "run", "gpu", "COHORT=folder")
     if status: yield f"make -n run gpu fails: {said}"
     lines = [("Makefile", line) for line in re.findall(r"bin/lympho ([^;|\n]+)", said)]

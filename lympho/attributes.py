@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 # %% ../nbs/00d_attributes.ipynb #0d0a0004
-from .core import LymphoError
+from .core import LymphoError, printable
 from lympho.layouts import (
     ATTRIBUTES,
     DATE_FORMS,
@@ -96,10 +96,10 @@ def _number(text, what, decimal='.'):
         name, here = {',':'comma', '.':'point'}[other], f'decimal = "{other}"'
         raise LymphoError(f'{what} {text!r} is not a number: it has a {name}',
                           f'write it with a decimal {"point" if other=="," else "comma"}, or {here} into {LAYOUT_FILE}')
-    try: x = float(text.replace(',', '.'))
-    except ValueError: x = math.nan
-    if math.isfinite(x): return x
-    is_grouped = re.fullmatch(r"\s*\d{1,3}(['’\s]\d{3})+([.,]\d+)?\s*", text)
+    plain = text.replace(',', '.').strip()
+    is_number = re.fullmatch(r'[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?', plain, re.IGNORECASE)
+    if is_number and math.isfinite(x := float(plain)): return x
+    is_grouped = re.fullmatch(r"\s*\d{1,3}(['’_\s]\d{3})+([.,]\d+)?\s*", text)
     remedy = 'write it without a sign between thousands' if is_grouped else 'write the number alone, or leave it empty'
     raise LymphoError(f'{what} {text!r} is not a number', remedy)
 
@@ -121,6 +121,7 @@ def parse_count(
         raise LymphoError(f'count {text!r} is below 50 per microlitre', remedy)
     x /= 1000 if unit=='per microlitre' else 1
     if x <= 0: raise LymphoError(f'count {text!r} is not above 0', 'correct it, or leave it empty')
+    if x < .001: raise LymphoError(f'count {text!r} is below 0.001 x 10^9/L', 'correct it, or leave it empty')
     if x <= 2000: return x
     remedy = f'per microlitre must be divided by 1000: write unit = "per microlitre" into {LAYOUT_FILE}'
     raise LymphoError(f'count {text!r} is above 2000 x 10^9/L', remedy)
@@ -245,11 +246,18 @@ def _ragged_problems(rows, head, layout):
         yield Problem('', layout.table, f'{which} {n_fields} fields, the header {len(head)}', remedy, 'cohort')
 
 # %% ../nbs/00d_attributes.ipynb #4f332cf9
+def _trimmed(row, n):
+    "The fields of a row without empty ones behind the first `n`."
+    return row[:n] if not any(map(str.strip, row[n:])) else row
+
 def _read_text(path, layout):
     "The table as text, and problems of its form."
     (_, head), *rows = read_rows(path/layout.table, layout.separator, layout.encoding)
     if problems := _separator_problem(head, layout): return pd.DataFrame(), problems
-    whole = [r for _, r in rows if len(r)==len(head)]
+    alike = [head, *(r for _, r in rows if len(r)==len(head))]
+    n = max((k for r in alike for k, c in enumerate(r, 1) if c.strip()), default=0)
+    head, rows = head[:n], [(at, _trimmed(r, n)) for at, r in rows] # without the empty columns of a spreadsheet
+    whole = [r for _, r in rows if len(r)==n]
     raw = pd.DataFrame(whole, columns=[normal_form(c) for c in head], dtype=str)
     return raw, [*_ragged_problems(rows, head, layout), *_decimal_problems(raw, layout)]
 
@@ -277,7 +285,7 @@ def _column_problems(raw, layout):
     "A problem for each column that stands there twice, or under a name that only resembles the one of the layout."
     used = {name:find_column(layout, name, list(raw.columns)) for name in (*layout.columns, *OPTIONAL)}
     n, head = Counter(raw.columns), ', '.join(filter(None, raw.columns))
-    for c in filter(None, used.values()):
+    for c in dict.fromkeys([*filter(None, used.values()), *layout.percent, layout.micrometres]):
         if n[c] > 1: yield Problem('', layout.table, f'column {c!r} stands there {n[c]} times', 'keep one', 'cohort')
     if isinstance(layout.micrometres, str) and layout.micrometres not in n:
         problem = f'column {layout.micrometres!r} is missing, which micrometres names'
@@ -308,7 +316,8 @@ def _own_names(raw, layout):
     if measured and measured in raw: res['micrometres'] = raw[measured]
     others = [c for c in raw.columns if c and c not in read]
     remedy = f'name one in {LAYOUT_FILE}, [columns], if it holds an attribute'
-    notes = [Problem('', layout.table, f'columns that are not read: {", ".join(others)}', remedy, 'note')]
+    listed = ', '.join(others[:10]) + f' and {len(others) - 10} more'*(len(others) > 10)
+    notes = [Problem('', layout.table, f'columns that are not read: {listed}', remedy, 'note')]
     return res, notes*bool(others)
 
 # %% ../nbs/00d_attributes.ipynb #0b1c51b2
@@ -343,12 +352,24 @@ def _identifier_problems(ids, table):
     n = Counter(ids)
     for row, i in enumerate(ids, 2):
         if not i: yield Problem('', table, f'row {row} has no identifier', 'give it one, or remove the row', 'cohort')
-        elif re.search(r'[/\\]|^\.', i):
-            problem = f'identifier {i!r} cannot name a folder'
-            yield Problem(i, table, problem, 'use one without slashes or a leading dot', 'patient')
+        elif re.search(r'[/\\]|^\.', i) or printable(i)!=i or len(i.encode()) > 200:
+            problem = f'identifier {i[:50]!r} cannot name a folder'
+            remedy = 'use a short one without slashes, control characters or a leading dot'
+            yield Problem(i, table, problem, remedy, 'patient')
         elif n[i] > 1:
             problem = f'row {row}: the identifier stands in {n[i]} rows'
             yield Problem(i, table, problem, 'keep one row a patient', 'patient')
+
+# %% ../nbs/00d_attributes.ipynb #0c0e0d01
+_PLAUSIBLE = {'count':(.1, 1000, 'x 10^9/L'), 'age':(0, 110, 'years')} # from, to, unit
+
+def _implausible_notes(rows, layout):
+    "A note for each value that can be, but hardly is."
+    for name, (low, high, unit) in _PLAUSIBLE.items():
+        odd = [(r['patient'], r[name]) for r in rows if r[name] is not None and not low <= r[name] <= high]
+        problem = f'lies outside {low:g} to {high:,} {unit}'
+        notes = [Problem(p, layout.table, f'{name} {x:g} {problem}', 'check it', 'note') for p, x in odd]
+        yield from few_notes(notes, f'patients whose {name} {problem}')
 
 # %% ../nbs/00d_attributes.ipynb #68f8665b
 def read_patients(
@@ -358,11 +379,15 @@ def read_patients(
 ) -> tuple[pd.DataFrame, list[Problem]]: # the table patients (values may be missing), and all its problems
     "The attributes of every patient, by identifier, and their problems; a `LymphoError` where there is no table."
     layout = find_layout(path, layout)
+    root = Path(path).resolve()
+    if layout.table and not (root/layout.table).resolve().is_relative_to(root):
+        problem = Problem('', layout.table, 'a link out of the cohort', 'copy the file into the cohort', 'cohort')
+        return _typed([], []), [problem]
     raw, problems = _read_raw(Path(path), layout)
     if any(p.severity=='cohort' for p in problems): return _typed([], []), problems
     problems += _identifier_problems(raw.patient, layout.table)
     rows = _parsed(raw, layout, reference_year or layout.reference_year or REFERENCE_YEAR, problems)
-    problems += [*_missing_notes(rows, raw, layout), *_label_notes(rows, layout)]
+    problems += [*_missing_notes(rows, raw, layout), *_label_notes(rows, layout), *_implausible_notes(rows, layout)]
     problems += few_notes(_same_person(rows, layout), 'rows are alike')
     return _typed(rows, [c for c in (*OPTIONAL, 'micrometres') if c in raw]), problems
 

@@ -33,6 +33,8 @@ from lympho.layouts import (
     Layout,
     find_bags,
     find_layout,
+    hidden_images,
+    image_paths,
     is_system,
     name_key,
     natural_key,
@@ -45,7 +47,7 @@ LABELS = {0:'reactive', 1:'tumoral'}
 LOW_COUNT = 7.7 # 10^9/L, the highest count of the low-count subset
 
 # %% ../nbs/01_cohort.ipynb #13514523
-def _is_outside(path, root): return os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(root)
+def _is_outside(path, root): return not Path(os.path.realpath(path)).is_relative_to(root)
 
 def _is_image(name): return os.path.splitext(name)[1].lower() in SUFFIXES
 
@@ -72,7 +74,7 @@ _ARCHIVES = '.zip', '.rar', '.7z', '.tar', '.gz', '.tgz'
 
 def _file_problem(patient, rel, root):
     "What is wrong with one entry of a bag, before it is opened."
-    if _is_outside(f'{root}/{rel}', root):
+    if os.path.islink(f'{root}/{rel}') and _is_outside(f'{root}/{rel}', root):
         return Problem(patient, rel, 'a link out of the cohort', 'copy the file into the cohort', 'cell')
     if _is_image(rel): return None
     suffix = os.path.splitext(rel)[1].lower()
@@ -118,6 +120,19 @@ def _list_bags(patients, found, root, layout):
         problems.append(Problem(name, found[name][0].path, problem, remedy, 'patient'))
     return rows, problems
 
+# %% ../nbs/01_cohort.ipynb #0c0e0101
+def _passed_over(root, layout, others, bags):
+    "A note for each kind of images that no bag holds: `others`, those of other formats, hidden ones."
+    what = 'belong to no patient by their names' if layout.files else 'lie in no folder of a patient'
+    remedy = f'correct the {"pattern" if layout.files else "folders"} in {LAYOUT_FILE}, or move them'
+    odd, hidden = image_paths(root, bags - {''}, OTHER_SUFFIXES), hidden_images(root)
+    formats = ', '.join(sorted({Path(f).suffix.lower() for f in odd}))
+    kinds = [(others, f'{what}, passed over', remedy),
+             (odd, f'in formats that are not read ({formats}) lie beside the patients', 'convert them to PNG'),
+             (hidden, 'have hidden names, or lie in hidden folders, passed over', 'rename them, if they are meant')]
+    found = [(files, problem, then) for files, problem, then in kinds if files]
+    return [Problem('', files[0], f'{len(files)} images {problem}', then, 'note') for files, problem, then in found]
+
 # %% ../nbs/01_cohort.ipynb #bab197a4
 def list_cells(
     path:Path|str, # a cohort's folder
@@ -132,10 +147,8 @@ def list_cells(
         problem = f'there is no folder of a patient in {_places(layout)}'
         if found: problem += f', but {", ".join(sorted(found, key=natural_key)[:3])}'
         rows, problems = [], [Problem('', '', problem, "put the patients' folders there", 'cohort')]
-    if others:
-        what = 'belong to no patient by their names' if layout.files else 'lie in no folder of a patient'
-        remedy = f'correct the {"pattern" if layout.files else "folders"} in {LAYOUT_FILE}, or move them'
-        problems.append(Problem('', others[0], f'{len(others)} images {what}, passed over', remedy, 'note'))
+    bags = {bag.path for found_bags in found.values() for bag in found_bags}
+    problems += _passed_over(root, layout, others, bags)
     return pd.DataFrame(rows, columns=['patient', 'path']), problems
 
 # %% ../nbs/01_cohort.ipynb #4aecda71

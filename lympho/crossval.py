@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from . import __version__
 from .clinical import decision_logit
 from .cohort import Cohort
-from .core import LymphoError, Schema, cache_folder, digest, environment, progress, derive_seed
+from .core import LymphoError, Schema, cache_folder, digest, environment, locked, progress, derive_seed
 from .core import read_sealed, read_sealed_table, read_table, write_sealed, write_sealed_table
 from .core import write_table, write_text
 from .metrics import compare, evaluate, format_interval
@@ -377,6 +377,17 @@ def run_folds(
     jobs = (delayed(_checkpoint)(path(r, k), predict, recipe, table, folds, r, k, store) for r, k in todo)
     return pd.concat(progress(_fan_out(jobs, n_jobs, dask), recipe.name, len(todo)), ignore_index=True)
 
+# %% ../nbs/36_crossval.ipynb #0c0e3601
+def _kept(folder, cohort, recipe, folds, force, run):
+    "The finished run in `folder`, or what `run` makes of its checkpoints, saved; one process at a time, others wait."
+    with locked(folder):
+        if force: _clear(folder)
+        if finished := _resume(folder, recipe, cohort, folds): return finished
+        checkpoints = folder/f'checkpoints-{digest(run_key(cohort, recipe), folds)}'
+        write_sealed(checkpoints/'made-with.json', _made_with(recipe))
+        _save(made := run(checkpoints), folder)
+    return made
+
 # %% ../nbs/36_crossval.ipynb #bd84136f
 def crossval(
     cohort:Cohort, # its labelled patients are used
@@ -393,16 +404,10 @@ def crossval(
     recipe.check_cohort(cohort)
     counts, protocol = (recipe.n_repeats, recipe.n_folds, recipe.n_inner), find_protocol(labelled.patients, protocol)
     folds = make_folds(labelled.patients, *counts, recipe.seed, protocol)
-    folder, checkpoints = folder and Path(folder).absolute(), None
-    if folder:
-        if force: _clear(folder)
-        if run := _resume(folder, recipe, cohort, folds): return run
-        checkpoints = folder/f'checkpoints-{digest(run_key(cohort, recipe), folds)}'
-        write_sealed(checkpoints/'made-with.json', _made_with(recipe))
-    predictions = run_folds(predict_fold, cohort, recipe, folds, checkpoints, n_jobs, dask)
-    run = Run(recipe, folds, predictions, _info(labelled, recipe, folds, predictions, protocol), cohort)
-    if folder: _save(run, folder)
-    return run
+    def run(checkpoints=None):
+        predictions = run_folds(predict_fold, cohort, recipe, folds, checkpoints, n_jobs, dask)
+        return Run(recipe, folds, predictions, _info(labelled, recipe, folds, predictions, protocol), cohort)
+    return _kept(Path(folder).absolute(), cohort, recipe, folds, force, run) if folder else run()
 
 # %% ../nbs/36_crossval.ipynb #7c5e1a02
 def run_folder(
@@ -459,10 +464,11 @@ def inner_predictions(self:Run,
     if folder is None: return run_folds(predict, cohort, self.recipe, self.folds, n_jobs=n_jobs)
     folder, key = Path(folder).absolute(), digest(run_key(cohort, self.recipe), self.folds)
     file, checkpoints = folder/f'inner-{key}.csv', folder/f'checkpoints-inner-{key}'
-    if file.is_file(): return _read_inner(file, self)
-    inner = run_folds(predict, cohort, self.recipe, self.folds, checkpoints, n_jobs)
-    write_sealed_table(file, inner)
-    shutil.rmtree(checkpoints)
+    with locked(folder):
+        if file.is_file(): return _read_inner(file, self)
+        inner = run_folds(predict, cohort, self.recipe, self.folds, checkpoints, n_jobs)
+        write_sealed_table(file, inner)
+        shutil.rmtree(checkpoints)
     return inner
 
 # %% ../nbs/36_crossval.ipynb #55834011

@@ -26,13 +26,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from filelock import FileLock
 from PIL import Image
 from pydantic import ConfigDict, Field, InstanceOf
 
 # %% ../nbs/20_images.ipynb #20c4ec0a
 from .cohort import Cohort, cell_digest
-from .core import LymphoError, Schema, digest, progress, read_json, read_sealed, write_sealed, writing
+from .core import LymphoError, Schema, digest, locked, progress, read_json, read_sealed, write_sealed, writing
 from .pictures import decode_image, read_image_file
 
 # %% ../nbs/20_images.ipynb #0cc56724
@@ -319,17 +318,6 @@ def _append_rows(file, cells, row_bytes, make_rows, chunk):
         with _removed_if_full(file): os.fsync(f.fileno())
     return blocks
 
-# %% ../nbs/20_images.ipynb #ab61983b
-@contextlib.contextmanager
-def _locked(path):
-    "One writer at a time in the folder `path`, which is made."
-    with writing(path, _MAKE_ROOM):
-        path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path/'.lock')
-        lock.acquire()
-    try: yield
-    finally: lock.release()
-
 # %% ../nbs/20_images.ipynb #4ee4204e
 def _build(path, manifest, cells, compute, chunk):
     "Write the values, then the manifest; then remove the values of the store that was here before."
@@ -376,7 +364,7 @@ def write(cls:Store,
     _check_order(cells)
     path, manifest = Path(path), _new_manifest(settings, shape, dtype, cells)
     if store := _find_finished(cls, path, manifest): return store
-    with _locked(path):
+    with locked(path):
         if store := _find_finished(cls, path, manifest): return store # another process has built it meanwhile
         _build(path, manifest, cells, compute, chunk)
     return cls.open(path)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'ATTRIBUTES', 'OPTIONAL', 'LABEL_WORDS', 'SEX_WORDS', 'SPLIT_WORDS', 'DATE_FORMS', 'LAYOUTS', 'LAYOUT_FILE',
-           'normal_form', 'word_key', 'natural_key', 'name_key', 'date_part', 'strptime_form', 'check_folders',
-           'check_files', 'Layout', 'read_toml', 'read_layout', 'find_layout', 'read_rows', 'find_column', 'is_system',
-           'Bag', 'image_paths', 'find_bags']
+           'MAX_COLUMNS', 'normal_form', 'word_key', 'natural_key', 'name_key', 'date_part', 'strptime_form',
+           'check_folders', 'check_files', 'Layout', 'read_toml', 'read_layout', 'find_layout', 'read_rows',
+           'find_column', 'is_system', 'Bag', 'image_paths', 'hidden_images', 'find_bags']
 
 # %% ../nbs/00b_layouts.ipynb #3299c03e
 import codecs
@@ -23,8 +23,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from .core import LymphoError, Registry
-from .pictures import SUFFIXES
+from .core import LymphoError, Registry, read_regular
+from .pictures import OTHER_SUFFIXES, SUFFIXES
 
 if sys.version_info >= (3, 11): import tomllib
 else: import tomli as tomllib
@@ -270,7 +270,8 @@ _MARKS = {codecs.BOM_UTF8:'utf-8-sig', codecs.BOM_UTF16_LE:'utf-16', codecs.BOM_
 
 def _table_text(file, encoding):
     "The text of a table; a mark at its begin that states the encoding counts more than `encoding`."
-    data = file.read_bytes()
+    try: data = read_regular(file)
+    except LymphoError as e: raise LymphoError(f'{file.name} {e.problem}', e.remedy) from None
     codec = next((c for mark, c in _MARKS.items() if data.startswith(mark)), _CODECS[encoding])
     if data.startswith((b'PK\3\4', b'\xd0\xcf\x11\xe0')):
         raise LymphoError(f'{file.name} is a spreadsheet or an archive, not text', 'save it as CSV in UTF-8')
@@ -293,6 +294,8 @@ def _check_title(file, rows):
     raise LymphoError(f'{file.name}: the first row holds {title!r} alone, the rows below up to {max(below)} values',
                       'remove what stands above the header')
 
+MAX_COLUMNS = 10_000 # of a table; more are no attributes of patients
+
 def read_rows(
     file:Path, # a table of text
     separator:str=',', # between fields
@@ -304,6 +307,8 @@ def read_rows(
         rows = [(n, r) for n, r in enumerate(csv.reader(lines, delimiter=separator), 1) if any(map(str.strip, r))]
     except (csv.Error, OSError) as e:
         raise LymphoError(f'{file.name} cannot be read ({e})', 'save it as comma-separated text') from None
+    if rows and (n := len(rows[0][1])) > MAX_COLUMNS:
+        raise LymphoError(f'{file.name} has {n:,} columns, more than {MAX_COLUMNS:,}', 'keep those with attributes')
     if len(rows) > 1: return _check_title(file, rows)
     raise LymphoError(f'{file.name} {"has a header only" if rows else "is empty"}',
                       'give it a header and a row for each patient')
@@ -353,13 +358,26 @@ def _folder_bags(root, pattern):
 def image_paths(
     root:Path, # a cohort's folder
     without:set[str]=frozenset(), # folders that are not looked into, relative to it
+    suffixes:set[str]=frozenset(SUFFIXES), # of images
 ) -> list[str]: # relative to it, in natural order; hidden files and folders are left out
     "Every image below `root`, by the name of the file."
     found = []
     for folder, folders, files in os.walk(root):
         at = Path(folder).relative_to(root)
         folders[:] = [f for f in folders if not is_system(f) and (at/f).as_posix() not in without]
-        found += [(at/f).as_posix() for f in files if Path(f).suffix.lower() in SUFFIXES and not is_system(f)]
+        found += [(at/f).as_posix() for f in files if Path(f).suffix.lower() in suffixes and not is_system(f)]
+    return sorted(found, key=natural_key)
+
+def hidden_images(
+    root:Path, # a cohort's folder
+) -> list[str]: # relative to it, in natural order
+    "Every image whose name, or the name of a folder above it, is one that no user has given."
+    found = []
+    for folder, _, files in os.walk(root):
+        at = Path(folder).relative_to(root)
+        is_hidden = any(map(is_system, at.parts))
+        images = [f for f in files if Path(f).suffix.lower() in SUFFIXES | OTHER_SUFFIXES]
+        found += [(at/f).as_posix() for f in images if is_hidden or is_system(f)]
     return sorted(found, key=natural_key)
 
 

@@ -20,7 +20,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 from .cohort import Cohort
-from .core import LymphoError, atomic, cache_folder, digest, environment, progress, rng, write_table
+from .core import LymphoError, atomic, cache_folder, digest, environment, make_folder, progress, rng, write_table
 
 # %% ../nbs/02_synthetic.ipynb #78a0ec68
 SIZE, TURN = 224, 256 # pixels of an image, angles of a turn
@@ -409,7 +409,7 @@ def default_cohort() -> Cohort: # named 'synthetic' where it is
     if path := os.environ.get('LYMPHO_DATA'): return Cohort.from_folder(_data_folder(path))
     renderer = Path(importlib.util.find_spec('lympho.synthetic').origin).read_bytes()
     path = cache_folder()/f'synthetic-{digest(renderer, environment()["numpy"])}'
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with FileLock(f'{path}.lock'):
         if not path.exists(): synth_cohort(path, seed=3, cells=(16, 60))
     return replace(Cohort.from_folder(path, decode=False), name='synthetic')
