@@ -1,0 +1,122 @@
+"""The program as a user starts it: killed at random points, stopped by Ctrl-C, without room on the disk, twice at once.
+
+A loss is a run that cannot be finished by the same command afterwards, or differs from one that was never disturbed.
+"""
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from kit import count
+
+from lympho.core import derive_seed, write_table
+from lympho.synthetic import synth_cohort
+
+PROGRAM = [sys.executable, "-c", "from lympho.start import main; main()"]
+KEPT = "recipe.json folds.csv predictions.csv".split()  # of a run: equal, byte by byte, however it was made
+
+
+def start(words, home: Path, limit: int | None = None) -> subprocess.Popen:
+    "The program with these words, in a group of its own; `limit` is the largest size of a file."
+    def limited():
+        if limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.Popen([*PROGRAM, *map(str, words)], cwd=home, text=True, start_new_session=True,
+                            preexec_fn=limited, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env=os.environ | {"LYMPHO_CACHE": str(home/"cache")})
+
+
+def finished(p: subprocess.Popen, seconds: float = 300) -> tuple[int, str]:
+    try: _, said = p.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(p.pid, signal.SIGKILL)
+        return -1, "hang"
+    return p.returncode, said
+
+
+def one_line(status: int, said: str) -> str:
+    "The outcome of a program that ended."
+    if said == "hang": return "hang"
+    if status in (0, -signal.SIGKILL): return "held"
+    if "internal error" in said or "Traceback" in said: return f"internal error: {said[-200:]}"
+    return "named" if len(said.strip().splitlines()) == 1 else f"internal error: several lines: {said[:200]}"
+
+
+def living(group: int) -> bool:
+    "Is any process of the group alive, some seconds after its first was killed?"
+    for _ in range(50):
+        try: os.killpg(group, 0)
+        except ProcessLookupError: return False
+        time.sleep(.2)
+    return True
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {name: (folder/name).read_bytes() for name in KEPT}
+
+
+def interrupted(words, home, place, whole, sign, wait) -> str:
+    "Send `sign` after some seconds; then the same command finishes what was begun, and nothing lives on or lies about."
+    p = start(words, home)
+    time.sleep(wait)
+    if p.poll() is None: os.killpg(p.pid, sign) if sign == signal.SIGINT else p.send_signal(sign)
+    outcome = one_line(*finished(p))
+    if outcome not in ("held", "named"): return outcome
+    if living(p.pid):
+        os.killpg(p.pid, signal.SIGKILL)
+        return "loss: a process lives on"
+    status, said = finished(start(words, home))
+    if status: return f"loss: the same command fails afterwards: {said[-200:]}"
+    if content(place) != whole: return "wrong answer: the resumed run differs from an undisturbed one"
+    left = [f.name for f in place.parent.glob(".*-*")] + [f.name for f in place.glob(".*-*")]
+    return f"loss: {left[0]} lies about" if left else outcome
+
+
+def starts(home: Path, r: random.Random):
+    "Tries that start the program, each of them for seconds."
+    synth_cohort(home/"cohort", 16, 1, cells=(16, 17))
+    words = ["crossval", "cohort", "--recipe", "clinical-count", "--folds", "2", "--jobs", "1"]
+    begun = time.monotonic()
+    yield "undisturbed", one_line(*finished(start([*words, "--folder", "whole"], home)))
+    seconds = time.monotonic() - begun
+    name = next((home/"whole").iterdir()).name
+    whole = content(home/"whole"/name)
+    for i in range(10):
+        limited = start([*words, "--folder", f"limit{i}"], home, 2**r.randrange(5, 14))
+        yield "a limit on the size of files", one_line(*finished(limited))
+    for _ in range(5):
+        two = [start([*words, "--folder", "two", "--force"], home) for _ in range(2)]
+        outcomes = [one_line(*finished(p)) for p in two]
+        same = content(home/"two"/name) == whole
+        yield "two writers", max(outcomes, key="named held".find) if same else f"wrong answer: {outcomes}"
+    for kind, sign in {"killed": signal.SIGKILL, "stopped by Ctrl-C": signal.SIGINT}.items():
+        for i in range(25):
+            place, wait = home/f"{sign.name}{i}"/name, r.uniform(.1, seconds)
+            yield kind, interrupted([*words, "--folder", place.parent], home, place, whole, sign, wait)
+
+
+def full_disk(home: Path, size: int) -> str:
+    "A table is written onto a device that has no room."
+    import pandas as pd
+
+    from lympho.core import LymphoError
+    try:
+        full = home/"full"
+        full.mkdir(exist_ok=True)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        write_table(full/"table.csv", pd.DataFrame({"x": range(size)}))
+    except LymphoError as e: return "named" if "make room" in str(e) and not any(full.iterdir()) else f"loss: {e}"
+    finally: resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,)*2)
+    return "wrong answer: written"
+
+
+def tries(scale):
+    r = random.Random(derive_seed(0, "program"))
+    with tempfile.TemporaryDirectory() as d:
+        for _ in range(count(100, scale)): yield "a full disk", full_disk(Path(d), 2**r.randrange(12, 16))
+        if scale == 1: yield from starts(Path(d), r)
