@@ -6,7 +6,7 @@
 __all__ = ['Cohort', 'check_cohort', 'LymphoError', 'Run', 'crossval', 'leaderboard', 'mil_dataloaders', 'FeatureCohort',
            'FittedModel', 'fit', 'load_model', 'MILInterpretation', 'explain', 'load_learner', 'mil_learner', 'compare',
            'evaluate', 'FUSIONS', 'POOLINGS', 'make_pooling', 'ENCODERS', 'make_encoder', 'RECIPES', 'Recipe',
-           'find_recipe', 'recipe_catalogue', 'patient_page', 'default_cohort', 'synth_cohort', 'Validation',
+           'find_recipe', 'recipe_catalogue', 'report', 'patient_page', 'default_cohort', 'synth_cohort', 'Validation',
            'validate']
 
 # %% ../nbs/49_all.ipynb #c4157661
@@ -24,6 +24,7 @@ from .patient import patient_page
 from .pooling import POOLINGS, make_pooling
 from .encoders import ENCODERS, make_encoder
 from .recipes import RECIPES, Recipe, find_recipe, recipe_catalogue
+from .report import report
 from .synthetic import default_cohort, synth_cohort
 from .validation import Validation, validate
 
@@ -32,4 +33,4 @@ _all_ = ['Cohort', 'check_cohort', 'LymphoError', 'Run', 'crossval', 'leaderboar
          'FittedModel', 'fit', 'load_model',
          'MILInterpretation', 'explain', 'load_learner', 'mil_learner', 'compare', 'evaluate', 'FUSIONS',
          'POOLINGS', 'make_pooling', 'ENCODERS', 'make_encoder', 'RECIPES', 'Recipe', 'find_recipe', 'recipe_catalogue',
-         'patient_page', 'default_cohort', 'synth_cohort', 'Validation', 'validate']
+         'report', 'patient_page', 'default_cohort', 'synth_cohort', 'Validation', 'validate']

@@ -26,8 +26,8 @@ from .layouts import read_toml
 from .metrics import format_interval
 from .quality import MIN_CENTRE, MIN_RANGE, QUALITY_VERSION, usable_cells
 from .report_kit import DISCLAIMER, Page, page, words_html
-from .report_statistics import calibration_table, first_repeat, model_card, predictive_table
-from .report_statistics import shortcut_finding, shortcuts, site_scores, subgroup_scores
+from .report_statistics import calibration_table, first_repeat, model_card, predictive_table, subgroup_scores
+from .shortcuts import shortcut_finding, shortcuts, site_scores
 from .splits import NEARLY_LABEL, site_label_accuracy, site_sizes, split_parts
 from .triage import fit_triage_rule, subgroup_misses, triage, triage_scores, triage_subgroups
 

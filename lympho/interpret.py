@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['make_explainer', 'Explanation', 'explain', 'leave_one_out', 'contribution_table', 'attribute_contributions',
-           'cell_interval', 'pixel_map', 'plot_pixels', 'MILInterpretation', 'faithfulness', 'deletion_areas',
-           'plot_faithfulness', 'cell_ranking']
+           'cell_interval', 'explain_fully', 'pixel_map', 'plot_pixels', 'MILInterpretation', 'faithfulness',
+           'deletion_areas', 'plot_faithfulness', 'cell_ranking']
 
 # %% ../nbs/44_interpret.ipynb #d8726589
 from collections.abc import Callable
@@ -165,6 +165,18 @@ def _without(table, names):
     "The table with these attributes missing."
     return table.assign(**{a:table[a].mask(table[a].notna()) for a in names})
 
+def _apart(model, bags, table):
+    "See attribute_contributions."
+    names = [a for a in model.recipe.inputs if a not in model.info.get('absent', [])]
+    with one_thread():
+        each = {s:make_explainer(model.estimator, _without(table, {*names} - s)) for s in _subsets(names)}
+        e = [each[frozenset()].embed(bags[p]) for p in table.patient]
+        logits = {s:np.array([x.logits(c, np.ones((1, len(c)), bool), i)[0] for i, c in enumerate(e)])
+                  for s, x in each.items()}
+    return pd.DataFrame({'patient':table.patient, **_shapley(logits, names)})
+
+
+# %% ../nbs/44_interpret.ipynb #44d00007
 def attribute_contributions(
     model:FittedModel, # of a recipe that reads images
     cohort:Cohort, # of any patients
@@ -172,13 +184,7 @@ def attribute_contributions(
 ) -> pd.DataFrame: # patient, and what each attribute adds to the logit: a column each that the model reads
     "What each attribute adds to the logit of a patient with these cells; `LymphoError` as for explain."
     bags, rows = _open(model, cohort, patients)
-    table, names = model.table(bags, rows), [a for a in model.recipe.inputs if a not in model.info.get('absent', [])]
-    with one_thread():
-        each = {s:make_explainer(model.estimator, _without(table, {*names} - s)) for s in _subsets(names)}
-        e = [each[frozenset()].embed(bags[p]) for p in table.patient]
-        logits = {s:np.array([x.logits(c, np.ones((1, len(c)), bool), i)[0] for i, c in enumerate(e)])
-                  for s, x in each.items()}
-    return pd.DataFrame({'patient':table.patient, **_shapley(logits, names)})
+    return _apart(model, bags, model.table(bags, rows))
 
 # %% ../nbs/44_interpret.ipynb #d13d45e9
 def _halves(n, resamples, r):
@@ -191,6 +197,15 @@ def _deviations(explainer, e, i, resamples, r):
     return (z - z.mean())*(k/(len(e) - k))**.5 if k else None
 
 # %% ../nbs/44_interpret.ipynb #ed45b351
+def _intervals(explainer, bags, predictions, resamples=500, confidence=.95, seed=0):
+    "See cell_interval."
+    tails, rows = ((1 - confidence)/2, (1 + confidence)/2), []
+    with one_thread():
+        for i, (p, logit) in enumerate(zip(predictions.patient, predictions.logit)):
+            d = _deviations(explainer, explainer.embed(bags[p]), i, resamples, rng(seed, 'halves', p))
+            rows.append((np.nan, np.nan) if d is None else logit + np.quantile(d, tails))
+    return predictions[['patient', 'logit']].assign(low=[a for a, _ in rows], high=[b for _, b in rows])
+
 def cell_interval(
     model:FittedModel, # of a recipe that reads images
     cohort:Cohort, # of any patients
@@ -200,13 +215,20 @@ def cell_interval(
     seed:int=0, # of the halves
 ) -> pd.DataFrame: # patient, logit, low, high (NaN for bags of one cell)
     "The logit and its interval over other cells of the same patient; `LymphoError` as for explain."
-    explainer, bags, predictions = _prepare(model, cohort, patients)
-    tails, rows = ((1 - confidence)/2, (1 + confidence)/2), []
-    with one_thread():
-        for i, (p, logit) in enumerate(zip(predictions.patient, predictions.logit)):
-            d = _deviations(explainer, explainer.embed(bags[p]), i, resamples, rng(seed, 'halves', p))
-            rows.append((np.nan, np.nan) if d is None else logit + np.quantile(d, tails))
-    return predictions[['patient', 'logit']].assign(low=[a for a, _ in rows], high=[b for _, b in rows])
+    return _intervals(*_prepare(model, cohort, patients), resamples, confidence, seed)
+
+# %% ../nbs/44_interpret.ipynb #44d00009
+def explain_fully(
+    model:FittedModel, # of a recipe that reads images
+    cohort:Cohort, # of any patients
+    patients:str|list[str]|None=None, # one of them or some; None: all
+) -> tuple[Explanation, pd.DataFrame, pd.DataFrame]: # see explain, cell_interval, attribute_contributions
+    "The explanation, the intervals and the attributes apart of some patients; `LymphoError` as for explain."
+    bags, rows = _open(model, cohort, patients)
+    table, predictions = model.table(bags, rows), model.predict_bags(bags, rows)
+    with one_thread(): explainer = make_explainer(model.estimator, table)
+    explanation = _explain_patients(explainer, bags, predictions, _paths(model.store(cohort).cells))
+    return explanation, _intervals(explainer, bags, predictions), _apart(model, bags, table)
 
 # %% ../nbs/44_interpret.ipynb #383f6f58
 def pixel_map(

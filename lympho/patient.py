@@ -20,7 +20,7 @@ from .cohort import LABELS, LOW_COUNT, Cohort
 from .core import BLUE, GREY, ORANGE, LymphoError, digest, environment, plot_style, rng
 from .crossval import Run, patient_rows
 from .fitting import CLASS_DIFFERS, SCALES, FittedModel, class_differs
-from .interpret import attribute_contributions, cell_interval
+from .interpret import explain_fully
 from .pictures import decode_image, read_image_file
 from .quality import quality_store
 from .report_kit import DISCLAIMER, Page, cells_html, facts_html, figure_html, page, section_html, table_html
@@ -58,8 +58,8 @@ def _parts(row, apart):
 def _explained(model, cohort, ids):
     "Patient -> interval, parts, cells and method, for those with usable cells."
     if not ids: return {}
-    why, apart = model.explain(cohort, ids), attribute_contributions(model, cohort, ids)
-    ends, of = cell_interval(model, cohort, ids), dict(list(why.cells.groupby('patient', sort=False)))
+    why, ends, apart = explain_fully(model, cohort, ids)
+    of = dict(list(why.cells.groupby('patient', sort=False)))
     return {p:dict(low=end.low, high=end.high, parts=_parts(row, a), method=why.method,
                    cells=of[p].sort_values('contribution', ascending=False, kind='stable'))
             for p, (_, end), (_, row), (_, a) in zip(ids, ends.iterrows(), why.patients.iterrows(), apart.iterrows())}

@@ -31,12 +31,13 @@ from .report_kit import table_html
 from .report_summary import TARGET, TERMS, decide_runs, summary_html, wrong_decisions
 
 # %% ../nbs/47_report.ipynb #47d00001
-from .report_statistics import calibration_table, data_card, decision_table, equal_bags, first_repeat
-from .report_statistics import interval_cells, invariance, low_count_calibration, low_count_decided
-from .report_statistics import low_count_decisions, low_count_differences, low_count_net_benefit
-from .report_statistics import low_count_patients, low_count_scores, matched_finding, matched_scores, miss_table
-from .report_statistics import model_card, own_threshold_table, predictive_table, protocol, referral_table
-from .report_statistics import shortcut_finding, shortcut_table, shortcuts, site_scores, subgroup_scores
+from .report_statistics import calibration_table, data_card, decision_table, first_repeat, interval_cells
+from .report_statistics import low_count_calibration, low_count_decided, low_count_decisions
+from .report_statistics import low_count_differences, low_count_net_benefit, low_count_patients, low_count_scores
+from .report_statistics import miss_table, model_card, own_threshold_table, predictive_table, protocol
+from .report_statistics import referral_table, subgroup_scores
+from .shortcuts import equal_bags, invariance, matched_finding, matched_scores, shortcut_finding, shortcut_table
+from .shortcuts import shortcuts, site_scores
 from .triage import fit_triage_rule, plot_decision
 
 # %% ../nbs/47_report.ipynb #199b754f

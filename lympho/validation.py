@@ -263,7 +263,8 @@ def report(self:Validation,
                f'Brier score. {INTERVALS} Sensitivity and specificity at logit 0; miss rate: share of tumoral '
                'patients with the decision reactive.')
     lead = Div(P(f'{first}.', cls='big'), *[P(f'{line[:1].upper()}{line[1:]}.') for line in lines], cls='lead')
-    sections = [section_html('Results', table_html(self.table(), caption)),
+    results = self.table().T.rename_axis('metric').rename_axis(None, axis=1)
+    sections = [section_html('Results', table_html(results, caption)),
                 section_html('Decisions', *_decisions_html(self)),
                 section_html('Calibration', _calibration_html(self)), section_html('Made with', facts_html(facts))]
     text = page(f'{self.model.recipe.name} validated on {c.name}', P(DISCLAIMER, cls='note'), lead,
