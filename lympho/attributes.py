@@ -261,6 +261,7 @@ def _read_text(path, layout):
     raw = pd.DataFrame(whole, columns=[normal_form(c) for c in head], dtype=str)
     return raw, [*_ragged_problems(rows, head, layout), *_decimal_problems(raw, layout)]
 
+# %% ../nbs/00d_attributes.ipynb #0d0e0101
 def _decimal_problems(raw, layout):
     "A problem for each column of numbers most of which have the other decimal sign."
     other = {'.':',', ',':'.'}[layout.decimal]

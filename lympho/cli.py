@@ -95,6 +95,7 @@ def _problem(error):
     if isinstance(error, OSError): return str(error)
     return f'internal error: {type(error).__name__}: {error}; please report it with the output of `--debug`'
 
+# %% ../nbs/48_cli.ipynb #48e00101
 def main(
     args:list[str]|None=None, # the words of the command line; None: those of this process
 ): # nothing; the process exits

@@ -296,6 +296,7 @@ def _check_title(file, rows):
 
 MAX_COLUMNS = 10_000 # of a table; more are no attributes of patients
 
+# %% ../nbs/00b_layouts.ipynb #0b0e0101
 def read_rows(
     file:Path, # a table of text
     separator:str=',', # between fields
@@ -368,6 +369,7 @@ def image_paths(
         found += [(at/f).as_posix() for f in files if Path(f).suffix.lower() in suffixes and not is_system(f)]
     return sorted(found, key=natural_key)
 
+# %% ../nbs/00b_layouts.ipynb #0b0e0102
 def hidden_images(
     root:Path, # a cohort's folder
 ) -> list[str]: # relative to it, in natural order
