@@ -223,11 +223,13 @@ _FAMILIES = {'clinical':'Attributes alone, without images:',
 @command
 def recipes():
     "List the recipes with a sentence each."
-    from lympho.recipes import BASELINE, DEFAULT_RECIPE, recipe_catalogue
+    from lympho.recipes import BASELINE, DEFAULT_RECIPE, RECIPES, recipe_catalogue
     marks = {DEFAULT_RECIPE:' (the default)', BASELINE:' (the clinical baseline)'}
     for family, rows in recipe_catalogue().groupby('family', sort=False):
         print(f'\n{_FAMILIES[family]}')
-        for name, row in rows.iterrows(): print(f'  {name}{marks.get(name, "")}: {row.description}.')
+        for name, row in rows.iterrows():
+            reads = ', '.join([*RECIPES[name].inputs, *['images']*bool(RECIPES[name].encoder)]) or 'nothing'
+            print(f'  {name}{marks.get(name, "")}: {row.description}. It reads {reads}.')
 
 # %% ../nbs/48_cli.ipynb #7c59a3b4
 def _runs(cohort, folder):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DECISIONS', 'NO_PICTURES', 'Findings', 'read_findings', 'plot_patient', 'percent_words', 'decision_reason',
-           'shows_pictures', 'cell_pictures', 'around_crop', 'finding_page', 'page_name', 'patient_page']
+           'shows_pictures', 'cell_pictures', 'around_crop', 'crop_sides', 'finding_page', 'page_name', 'patient_page']
 
 # %% ../nbs/46b_patient.ipynb #46c00003
 from dataclasses import dataclass
@@ -47,6 +47,11 @@ class Findings:
     def patient(self) -> str: # as the cohort has it
         "The identifier."
         return self.prediction.patient
+
+    @property
+    def usable(self) -> int: # number of cells that the model reads
+        "The usable cells; also where the patients of training were too few to compare with."
+        return int(self.prediction.usable) if self.cells is None else len(self.cells)
 
 # %% ../nbs/46b_patient.ipynb #46c00009
 def _parts(row, apart):
@@ -207,7 +212,7 @@ def _attribute_facts(who):
 
 def _image_facts(f):
     "How many images can be used, and how many are like those of training; of features of files, how many rows."
-    model, cohort, n = f.model, f.cohort, int(f.prediction.usable)
+    model, cohort, n = f.model, f.cohort, f.usable
     if model.recipe.reads_files: return {'cells':f'{n} rows of {cohort.files[f.patient].name}'}
     facts = {'cells':f'{n} of {cohort.bag_sizes[f.patient]} images show a cell in the middle; the others are left out'}
     if not model.domain or not n: return facts
@@ -269,8 +274,12 @@ def cell_pictures(
 ) -> list: # of PIL images, whole
     "The images of some cells as they lie in the folder of the cohort."
     root = (getattr(cohort, 'images', None) or cohort).root
-    return [decode_image(read_image_file(root/path)) for path in cells.path]
+    def read(path):
+        try: return decode_image(read_image_file(root/path))
+        except LymphoError as e: raise LymphoError(f'{path}: {e.problem}', e.remedy) from None
+    return [read(path) for path in cells.path]
 
+# %% ../nbs/46b_patient.ipynb #46c00042
 def around_crop(
     picture, # PIL image of a cell
     crop:float, # side of the centre that the model reads, in pixels; 0: unknown
@@ -304,12 +313,16 @@ def _why_html(f):
     return figure_html(axs[0], how, alt + ', '.join(f'{k} {v:+.2f}' for k, v in parts.items()))
 
 # %% ../nbs/46b_patient.ipynb #46c00031
-def _crop_side(f, cells):
-    "The side of the centre that the model reads, in pixels of the images; 0 where it is not known."
-    if f.model.recipe.reads_files: return 0
-    every = f.cohort.cells
-    scale = every.scale[every.path.isin(cells.path)].median() if 'scale' in every else 1
-    return f.model.recipe.crop/scale
+def crop_sides(
+    model:FittedModel, # that reads images, or features of files
+    cohort:Cohort, # where the cells are
+    cells:pd.DataFrame, # with their paths
+) -> np.ndarray: # (n,) in pixels of the images; 0 where it is not known
+    "The side of the centre of each cell that the model reads."
+    if model.recipe.reads_files: return np.zeros(len(cells))
+    if 'scale' not in cohort.cells: return np.full(len(cells), float(model.recipe.crop))
+    scale = cohort.cells.drop_duplicates('path').set_index('path').scale
+    return model.recipe.crop/scale[cells.path].to_numpy()
 
 def _side_html(f, cells, caption, kind, n):
     "The first `n` of the cells on one side, or their rows where there are no pictures."
@@ -317,8 +330,8 @@ def _side_html(f, cells, caption, kind, n):
     if not shows_pictures(f.model, f.cohort, f.patient):
         return table_html(some.set_index('path')[['contribution']].round(3).rename_axis('cell'), caption)
     titles = [f'{c:+.3f}' for c in some.contribution]
-    crop = _crop_side(f, some)
-    pictures = [around_crop(picture, crop) for picture in cell_pictures(f.cohort, some)]
+    crop = crop_sides(f.model, f.cohort, some)
+    pictures = [*map(around_crop, cell_pictures(f.cohort, some), crop)]
     return cells_html(pictures, titles, caption, kind, crop)
 
 

@@ -23,7 +23,7 @@ from .crossval import Run, crossval, leaderboard
 from .fitting import FittedModel, fit, fit_fold
 from .interpret import explain
 from .metrics import format_interval, pr_band, roc_band
-from .patient import NO_PICTURES, around_crop, cell_pictures, page_name, patient_page, shows_pictures
+from .patient import NO_PICTURES, around_crop, cell_pictures, crop_sides, page_name, patient_page, shows_pictures
 from .quality import usable_cells
 from .recipes import BASELINE, RECIPES
 from .report_kit import DISCLAIMER, Page, cells_html, contents_html, facts_html, figure_html, page, section_html
@@ -340,8 +340,8 @@ def _ranked_cells(explanation):
 def _show_cells(model, cohort, cells, caption, kind):
     "Some cells with their contribution, the strongest first."
     cells = cells.sort_values('contribution', key=abs, ascending=False, kind='stable')
-    crop = 0 if model.recipe.reads_files else model.recipe.crop
-    pictures = [around_crop(picture, crop) for picture in cell_pictures(cohort, cells)]
+    crop = crop_sides(model, cohort, cells)
+    pictures = [*map(around_crop, cell_pictures(cohort, cells), crop)]
     return cells_html(pictures, [f'{c:+.3f}' for c in cells.contribution], caption, kind, crop)
 
 

@@ -93,10 +93,10 @@ def cells_html(
     titles:list[str], # one a cell, shown below it
     caption:str, # what the cells have in common
     kind:str='raises', # raises or lowers: the colour of their frames
-    crop:int=0, # side of the centre that the model reads, which is marked; 0: all of it
+    crop=0, # side of the centre that the model reads, which is marked; a number, or one a cell; 0: all of it
 ) -> FT: # a list of images
     "Cells as part of a page."
-    items = [_cell_item(picture, title, crop) for picture, title in zip(pictures, titles)]
+    items = [_cell_item(*each) for each in zip(pictures, titles, np.broadcast_to(crop, len(pictures)))]
     return Div(P(caption, cls='caption'), Ul(*items, cls=f'cells {kind}') if items else P('None.'))
 
 # %% ../nbs/39_report_kit.ipynb #02ff8b7c

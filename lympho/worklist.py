@@ -17,7 +17,8 @@ from fastcore.xml import Summary, Table, Tbody, Td, Th, Thead, Tr, Ul, to_xml
 from PIL import Image
 
 from .core import BLUE, ORANGE, LymphoError, digest, progress, write_text
-from .patient import Findings, around_crop, cell_pictures, finding_page, page_name, percent_words, shows_pictures
+from .patient import Findings, around_crop, cell_pictures, crop_sides, finding_page, page_name, percent_words
+from .patient import shows_pictures
 from .report_kit import DISCLAIMER, Page, inline_image, page, thumbnail
 
 # %% ../nbs/47a_worklist.ipynb #47f00008
@@ -46,7 +47,7 @@ def patient_flags(
 ) -> dict[str, str]: # flag -> why
     "Flags for image quality, distance from training, attributes and decision; empty where there is none."
     d, domain, flags = f.prediction, f.model.domain, {}
-    n, usable = _n_images(f), int(d.usable)
+    n, usable = _n_images(f), f.usable
     if domain and (usable < domain.min_cells or usable < MIN_USABLE*n):
         flags['quality'] = f'{usable} of {n} images can be used'
     if domain and d.p <= domain.level: flags['distance'] = f'far from training (p = {d.p:.3f})'
@@ -60,10 +61,10 @@ def _strongest(f, n=3, side=52):
     "The `n` cells of largest contribution in one picture, and what it shows; nothing where there are no pictures."
     if f.cells is None or not shows_pictures(f.model, f.cohort, f.patient): return '-'
     some = f.cells.sort_values('contribution', key=abs, ascending=False, kind='stable')[:n]
-    crop = 0 if f.model.recipe.reads_files else f.model.recipe.crop
+    crop = crop_sides(f.model, f.cohort, some)
     strip = Image.new('RGB', ((side + 8)*len(some) - 2, side + 6), 'white')
-    for i, (picture, c) in enumerate(zip(cell_pictures(f.cohort, some), some.contribution)):
-        strip.paste(thumbnail(around_crop(picture, crop), side, ORANGE if c > 0 else BLUE), (i*(side + 8), 0))
+    for i, (picture, c) in enumerate(zip(map(around_crop, cell_pictures(f.cohort, some), crop), some.contribution)):
+        strip.paste(thumbnail(picture, side, ORANGE if c > 0 else BLUE), (i*(side + 8), 0))
     alt = 'Strongest cells: ' + ', '.join(f'{c:+.3f}' for c in some.contribution)
     return Img(src=inline_image(strip), alt=alt, title=alt, width=strip.width, height=strip.height, decoding='async')
 
@@ -80,7 +81,7 @@ def worklist_row(
     marks = [Span(Span(name, cls='flag'), f' {why}', cls='why') for name, why in flags.items()]
     return Tr(Th(A(f.patient, href=address), scope='row', data_v=f.patient),
               _cell(_RANK[decision], Span(decision, cls=f'decision {decision}')),
-              _cell(-np.nan_to_num(d.logit, nan=1e9), probability), _cell(d.usable, f'{d.usable:.0f} of {n}'),
+              _cell(-np.nan_to_num(d.logit, nan=1e9), probability), _cell(f.usable, f'{f.usable} of {n}'),
               _cell(np.nan_to_num(d.p, nan=-1), '-' if pd.isna(d.p) else f'{d.p:.2f}'),
               _cell(-len(flags), *marks, cls='flags'), _cell('', _strongest(f)),
               data_decision=decision, data_flagged='1' if flags else '')
