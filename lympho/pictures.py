@@ -130,9 +130,10 @@ def _is_margin(x): return x.max() < 3 or x.min() > 252
 
 def _check_blocks(x, rows):
     "Refuse the pixels `x` (h, w, 3) of a JPEG where two rows of its blocks do not fit, unless one side is a margin."
-    steps, others = _steps(x, rows), _steps(x[rows//2:], rows)
-    odd = steps > max(_MAX_STEP, 2*others.max(initial=0)) # an image of large pixels has steps everywhere
-    for y in rows*(1 + np.argsort(-steps)[:odd.sum()]):
+    steps, limit = _steps(x, rows), _MAX_STEP
+    if (steps > limit).any(): # an image of large pixels has such steps everywhere
+        limit = max(limit, 2*_steps(x[rows//2:], rows).max(initial=0))
+    for y in rows*(1 + np.argsort(-steps)[:(steps > limit).sum()]):
         if any(map(_is_margin, (x[:max(1, y - rows)], x[min(y + rows, len(x) - 1):]))): continue
         raise LymphoError(f'its colours jump at row {y}, as in a file of which bits were changed',
                           'copy it again from its source, or, if it has to look so, save it as PNG')
