@@ -14,8 +14,9 @@ def write_examples(folder: Path, jobs: int = -1):
     from lympho.core import write_text
     from lympho.crossval import crossval
     from lympho.fitting import fit
+    from lympho.patient import patient_page
     from lympho.recipes import DEFAULT_RECIPE, RECIPES, find_recipe
-    from lympho.report import clinical_runs, patient_page
+    from lympho.report import clinical_runs
     from lympho.synthetic import default_cohort
     cohort, recipe = default_cohort(), find_recipe(DEFAULT_RECIPE)
     with tempfile.TemporaryDirectory(prefix="lympho-") as work:

@@ -37,6 +37,7 @@ from .classifier import MILClassifier
 from .cohort import Cohort
 from .core import Registry, cache_folder, environment, progress, read_table, rng, write_table
 from .crossval import crossval
+from .dataloaders import choose_device
 from .encoders import STAGES, FeatureStore, image_store, make_encoder
 from .engines import Runner, available_engines
 from .images import ImageStore, Store
@@ -139,7 +140,7 @@ def encoder(self:Setting) -> str: # see make_encoder
 @patch(as_prop=True)
 def device(self:Setting) -> str: # of torch
     "A GPU if there is one."
-    return 'cuda' if torch.cuda.is_available() else 'cpu'
+    return choose_device().type
 
 
 # %% ../nbs/47b_bench.ipynb #be000016

@@ -167,13 +167,13 @@ def _problems(cohort, features, year, layout, crop):
 # %% ../nbs/48_cli.ipynb #48c4ec01
 def _check_stores(cohort):
     "Compare all features and crops that are kept of a cohort with their checksums."
-    from lympho.core import LymphoError, cache_folder
+    from lympho.core import cache_folder
     from lympho.images import check_stores
     places = sorted((cache_folder()/'stores').glob(f'{escape(cohort.name)}-*'))
     found = [store for place in places for store in check_stores(place).itertuples()]
     size, seconds = sum(s.MB for s in found), sum(s.seconds for s in found)
     print(f'{len(found)} stores of {cohort.name} compared with their checksums: {size:,.0f} MB in {seconds:.1f} s')
-    for bad in (s for s in found if s.problem): raise LymphoError(bad.problem, bad.remedy)
+    for bad in (s for s in found if s.problem): raise _error(bad.problem, bad.remedy)
 
 # %% ../nbs/48_cli.ipynb #ef54844f
 @command
@@ -526,13 +526,12 @@ def _write_tables(model, cohort, predictions, out, submission, cells):
 # %% ../nbs/48_cli.ipynb #48f00002
 def _check_pages(run, cohort, pages):
     "Before any work: refuse a worklist in the cohort, over another index, or of a recipe without images."
-    from lympho.core import LymphoError
     from lympho.worklist import check_worklist_folder
     if pages.resolve().is_relative_to(Path(cohort).resolve()):
-        raise LymphoError(f'{pages} would lie in the cohort {cohort}', 'choose another folder with --pages')
+        raise _error(f'{pages} would lie in the cohort {cohort}', 'choose another folder with --pages')
     check_worklist_folder(pages)
     recipe = _recipe_in(run)
-    if not recipe.encoder: raise LymphoError(f'recipe {recipe.name} reads no images', 'leave --pages out')
+    if not recipe.encoder: raise _error(f'recipe {recipe.name} reads no images', 'leave --pages out')
 
 def _check_predict(run, cohort, prevalence, files, pages):
     "Before any work: refuse a prevalence, places of files, and that of a worklist."

@@ -202,13 +202,16 @@ def _map_texts(df, f):
         return pd.Series([f(v) if isinstance(v, str) else v for v in x], x.index, x.dtype)
     return df.apply(column) if len(df) else df
 
+# %% ../nbs/00_core.ipynb #0c0e0017
+def _csv_text(df): return _map_texts(df, _quoted).to_csv(index=False, lineterminator='\n')
+
 def write_table(
     path:Path|str, # of the CSV file
     df:pd.DataFrame, # its index is not written
 ):
     """Write `df` as CSV without its index to `path` atomically; floats keep every significant digit, and a text that a
     spreadsheet would take for a formula has an apostrophe in front, which `read_table` removes."""
-    write_text(path, _map_texts(df, _quoted).to_csv(index=False, lineterminator='\n'))
+    write_text(path, _csv_text(df))
 
 # %% ../nbs/00_core.ipynb #96fa2e02
 @contextlib.contextmanager
@@ -309,7 +312,7 @@ def write_sealed_table(
     df:pd.DataFrame, # its index is not written
 ):
     "Write `df` as `write_table` does, and a last line with the digest of the lines before."
-    text = _map_texts(df, _quoted).to_csv(index=False, lineterminator='\n')
+    text = _csv_text(df)
     write_text(path, f'{text}{_MARK}{digest(text)}\n')
 
 def read_sealed_table(
