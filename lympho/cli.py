@@ -609,14 +609,14 @@ def explain(
     "Write the page of one patient: the decision, and the cells that raise and lower the logit most."
     from lympho.core import write_text
     from lympho.fitting import model_for_patient
-    from lympho.report import patient_page
+    from lympho.patient import page_name, patient_page
     if patient is None: raise _error('no patient was named', 'name one of the cohort with --patient')
     if out: _check_out(cohort, {'--out':out}, (_PAGE,))
     folder, pages = _pages(run, cohort)
     _check_features(_recipe_in(folder), features)
     data = _read(cohort, quarantine, pages/'quarantine.csv', reference_year, layout, features)
     model = model_for_patient(folder, data, patient, miss_rate, low_count_miss_rate)
-    write_text(out := out or pages/f'{patient}.html', patient_page(model, data, patient))
+    write_text(out := out or pages/page_name(patient), patient_page(model, data, patient))
     print(f'{model.origin(data, patient)}: {out}')
 
 # %% ../nbs/48_cli.ipynb #4efbcc55

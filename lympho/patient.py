@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
+from fastcore.basics import patch
 from fastcore.xml import A, Div, P, Strong
 from scipy.special import expit
 from scipy.special import logit as logit_of
@@ -52,6 +53,12 @@ class Findings:
     def usable(self) -> int: # number of cells that the model reads
         "The usable cells; also where the patients of training were too few to compare with."
         return int(self.prediction.usable) if self.cells is None else len(self.cells)
+
+# %% ../nbs/46b_patient.ipynb #46c00043
+@patch(as_prop=True)
+def is_out(self:Findings) -> bool: # False where it was allowed to decide all the same
+    "Is the patient referred for being out of distribution?"
+    return bool(self.prediction.reason) and not self.prediction.reason.startswith('allowed: ')
 
 # %% ../nbs/46b_patient.ipynb #46c00009
 def _parts(row, apart):
@@ -182,13 +189,13 @@ def decision_reason(
     "Why the patient has this decision."
     d, model = f.prediction, f.model
     if model.rule is None: return f'No decision is taken, as no miss rate is controlled: {model.info["no_rule"]}.'
-    allowed = str(d.reason).removeprefix('allowed: ')
-    if d.reason and allowed==d.reason: return f'The patient is out of distribution: {d.reason}. {_OUT}'
+    if f.is_out: return f'The patient is out of distribution: {d.reason}. {_OUT}'
     low, high = _thresholds(f)
     where = {'reactive':f'below {low}, the threshold that keeps the target miss rate',
              'refer':f'between the thresholds, {low} and {high}',
              'tumoral':f'above {high}, which few reactive patients exceed'}[d.decision]
-    also = f' The patient is out of distribution ({allowed}), and was decided on all the same: nothing vouches for it.'
+    why = d.reason.removeprefix('allowed: ')
+    also = f' The patient is out of distribution ({why}), and was decided on all the same: nothing vouches for it.'
     return f'The probability of a tumour, {percent_words(d.probability)}, lies {where}.' + also*bool(d.reason)
 
 # %% ../nbs/46b_patient.ipynb #46c00023

@@ -24,8 +24,6 @@ from .report_kit import DISCLAIMER, Page, inline_image, page, thumbnail
 # %% ../nbs/47a_worklist.ipynb #47f00008
 _RANK = {'tumoral':0, 'refer':1, 'reactive':2}
 
-def _is_out(f): return bool(f.prediction.reason) and not f.prediction.reason.startswith('allowed: ')
-
 def _n_images(f): return int((f.cohort.cells.patient==f.patient).sum())
 
 def _decision(f): return f.prediction.get('decision', ('reactive', 'tumoral')[int(f.prediction.predicted_class)])
@@ -36,7 +34,7 @@ def sort_by_urgency(
     "Tumoral, in doubt, reactive; within these those out of distribution, then by falling probability."
     def key(f):
         d = f.prediction
-        return _RANK[_decision(f)], not _is_out(f), -np.nan_to_num(d.logit, nan=np.inf), f.patient
+        return _RANK[_decision(f)], not f.is_out, -np.nan_to_num(d.logit, nan=np.inf), f.patient
     return sorted(findings, key=key)
 
 # %% ../nbs/47a_worklist.ipynb #47f00011
@@ -77,7 +75,7 @@ def worklist_row(
 ): # a row of the table
     "Patient, decision, probability, usable cells, distance from training, flags, and the three strongest cells."
     d, flags, n, decision = f.prediction, patient_flags(f), _n_images(f), _decision(f)
-    probability = '-' if _is_out(f) or pd.isna(d.get('probability')) else percent_words(d.probability)
+    probability = '-' if f.is_out or pd.isna(d.get('probability')) else percent_words(d.probability)
     marks = [Span(Span(name, cls='flag'), f' {why}', cls='why') for name, why in flags.items()]
     return Tr(Th(A(f.patient, href=address), scope='row', data_v=f.patient),
               _cell(_RANK[decision], Span(decision, cls=f'decision {decision}')),
