@@ -18,7 +18,8 @@ from repo import Repo
 
 # Notebooks start as forks of a process that has imported what takes seconds and does not care where it is imported.
 WARM = get_context("forkserver")
-WARM.set_forkserver_preload("torch torchvision pandas scipy.stats sklearn.ensemble matplotlib.pyplot refresh".split())
+WARM.set_forkserver_preload("torch torchvision timm fastai.learner pandas scipy.stats sklearn.ensemble skops.io "
+                            "matplotlib.pyplot refresh".split())
 
 
 def drift(repo: Repo):
@@ -90,7 +91,7 @@ def wheel(repo: Repo):
 def notebook(repo: Repo, name: str, flags: str = "", cache: str = os.devnull):
     "The notebook runs from top to bottom, and its stored outputs are those of this run."
     data = os.environ.get("LYMPHO_DATA", "") if "data" in flags.split() else ""
-    env = {"PYTHONPATH": str(repo.root), "LYMPHO_CACHE": cache, "LYMPHO_DATA": data}
+    env = {"PYTHONPATH": str(repo.root), "LYMPHO_CACHE": cache, "LYMPHO_DATA": data, "LOKY_MAX_CPU_COUNT": "1"}
     status, said = forked(repo, refresh.main, ["--compare", "--flags", flags, f"nbs/{name}"], env=env)
     yield from re.findall("(?m)^note: .*", said)
     if status: yield re.sub("(?m)^note: .*\n?", "", said) or f"it ended with {status}"

@@ -3,6 +3,7 @@
 As a program it processes what has changed in nbs/ into _proc.
 """
 import ast
+import gc
 import inspect
 import re
 from importlib import import_module
@@ -179,4 +180,7 @@ def process(n_workers: int = 0) -> Path:
     return place
 
 
-if __name__ == "__main__": process()
+if __name__ == "__main__":
+    process()
+    gc.freeze()  # at the end each shell of IPython collects garbage, which takes as long as all the pages
+

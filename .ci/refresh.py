@@ -37,9 +37,9 @@ NUMBER = r"((?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?(?!\w))"
 def flags_of(cell) -> set[str]: return set(getattr(cell, "directives_", None) or {})
 
 
-def run(path: Path, skip: set[str]):
+def run(path: Path, skip: set[str], figures: str = "retina"):
     "The notebook at `path`, run but for cells with a flag in `skip`; ends with a traceback at the first error."
-    nb, shell = NBProcessor(path, rm_directives=False).nb, CaptureShell(path, mpl_format="retina")
+    nb, shell = NBProcessor(path, rm_directives=False).nb, CaptureShell(path, mpl_format=figures)
 
     def left_alone(cell):
         if cell.cell_type != "code" or skip & flags_of(cell): return True
@@ -70,7 +70,7 @@ def refresh(path: Path, flags: set[str], skip: set[str]):
 
 def compare(path: Path, flags: set[str], skip: set[str]):
     "Run the notebook at `path`; exit with what is stale. On a real cohort every output is another one: it only runs."
-    stored, fresh, stale, moved = read_nb(path), run(path, skip - flags), [], []
+    stored, fresh, stale, moved = read_nb(path), run(path, skip - flags, "png"), [], []
     if "data" in flags: return
     for nb in (stored, fresh): clean_nb(nb)
     for old, new in zip(stored.cells, fresh.cells):

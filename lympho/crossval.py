@@ -55,7 +55,7 @@ def patient_rows(
 
 def _fit_predict(recipe, train, test, inner, seed, store):
     "Fit on the patients `train`; patient, group, label and logit (to 6 decimals) of the patients `test`."
-    with one_thread(): logit = decision_logit(recipe.fit(train, inner, seed, store), test)
+    logit = decision_logit(recipe.fit(train, inner, seed, store), test)
     out = test[[c for c in ('patient', 'group') if c in test]]
     return out.assign(label=test.label.astype(int), logit=logit.round(6))
 
@@ -329,7 +329,7 @@ def _checkpoint(path, predict, *args):
     "The table at `path`, made by `predict` if it is not there or was changed; without a path it is only made."
     with suppress(LymphoError):
         if path and path.is_file(): return read_sealed_table(path)
-    table = predict(*args)
+    with one_thread(): table = predict(*args)
     if path: write_sealed_table(path, table)
     return table
 

@@ -135,16 +135,31 @@ class Store:
     settings:dict # what the rows were made with
     cells:pd.DataFrame # patient, path, digest of each row; the cells of a patient are adjacent
     values:np.ndarray # (cells, ...), mapped
-    kept:np.ndarray|None = None # rows of the file, if not all of them
+    file:str = '' # name of the file of values
+    part:pd.DataFrame|None = None # the cells it was asked for, if the file holds others too
+    kept:np.ndarray|None = None # rows of these, if not all of them
     rows:ClassVar[str|None] = None # what a row is; None: anything
 
     def __len__(self): return len(self.patients)
-    def __reduce__(self): return _reopen, (type(self), self.path, self.settings, self.kept)
+    def __reduce__(self): return _reopen, (type(self), self.path, self.settings, self.file, self.part, self.kept)
 
-def _reopen(cls, path, settings, kept):
-    "The store in `path` as another process has it."
+# %% ../nbs/20_images.ipynb #9610b366
+def _reopen(cls, path, settings, file, part, kept):
+    "The store in `path` as another process has it; a LymphoError where its rows have moved since."
     store = cls.open(path)
+    if part is not None: store = _part_of(store, part)
+    elif store.file!=file: raise LymphoError(f'{path} was built anew meanwhile', 'start again')
     return replace(store if kept is None else store.keep(kept), settings=settings)
+
+def _part_of(store, cells):
+    "The store as one of these cells; in memory, unless they lie one after the other."
+    own = cells.reset_index(drop=True)
+    if own.digest.equals(store.cells.digest): return replace(store, cells=own)
+    at = own.digest.map({d:i for i, d in enumerate(store.cells.digest)})
+    if at.isna().any(): raise LymphoError(f'{store.path} lacks {own.path[at.isna()].iloc[0]}', 'build it again')
+    at = at.to_numpy(int)
+    values = store.values[at[0]:at[-1] + 1] if (np.diff(at)==1).all() else store.values[at]
+    return replace(store, cells=own, values=values, part=own)
 
 # %% ../nbs/20_images.ipynb #e05462ef
 def _check_kind(cls, path, manifest):
@@ -182,7 +197,8 @@ def open(cls:Store,
     manifest = _read_manifest(path)
     _check_kind(cls, path, manifest)
     _check_settings(path, manifest['settings'], settings or {})
-    store = cls(Path(path), manifest['settings'], pd.DataFrame(manifest['cells']), _map_values(path, manifest))
+    cells, values = pd.DataFrame(manifest['cells']), _map_values(path, manifest)
+    store = cls(Path(path), manifest['settings'], cells, values, manifest['file'])
     _check_values(path, manifest, whole)
     if cohort is not None: _check_cells(store, cohort)
     return store
@@ -246,15 +262,24 @@ def _compute_rows(cells, manifest, compute):
     return rows
 
 # %% ../nbs/20_images.ipynb #112f2ea4
+def _is_alike(old, manifest): return all(old[k]==manifest[k] for k in ('settings', 'shape', 'dtype'))
+
 def _known_rows(path, manifest):
-    "Digest -> row, and the values, of the finished store in `path` if its rows are made as `manifest` describes."
-    try:
+    "The cells and values of the finished store in `path` if its rows are made as `manifest` describes, or None twice."
+    with contextlib.suppress(LymphoError):
         old = _read_manifest(path)
-        if any(old[k]!=manifest[k] for k in ('settings', 'shape', 'dtype')): return {}, None
+        if not _is_alike(old, manifest): return None, None
         values = _map_values(path, old)
         _check_values(path, old, whole=True)
-        return {d:i for i, d in enumerate(old['cells']['digest'])}, values
-    except LymphoError: return {}, None
+        return pd.DataFrame(old['cells']), values
+    return None, None
+
+def _with_known(cells, known):
+    "The cells, and those of other images whose rows are known; the cells of a patient adjacent."
+    if known is None or set(cells.columns) - set(known.columns): return cells
+    others = known[~known.digest.isin(cells.digest) & ~known.path.isin(cells.path)]
+    every = pd.concat([cells, others[cells.columns]]) if len(others) else cells
+    return every.iloc[pd.factorize(every.patient)[0].argsort(kind='stable')]
 
 # %% ../nbs/20_images.ipynb #dbaf3484
 def _make_rows(cells, manifest, compute, known, values):
@@ -319,23 +344,23 @@ def _append_rows(file, cells, row_bytes, make_rows, chunk):
     return blocks
 
 # %% ../nbs/20_images.ipynb #4ee4204e
-def _build(path, manifest, cells, compute, chunk):
+def _build(path, manifest, cells, compute, chunk, known, values):
     "Write the values, then the manifest; then remove the values of the store that was here before."
-    file, (known, values) = path/manifest['file'], _known_rows(path, manifest)
-    def make_rows(some): return _make_rows(some, manifest, compute, known, values)
+    file, at = path/manifest['file'], {} if known is None else {d:i for i, d in enumerate(known.digest)}
+    def make_rows(some): return _make_rows(some, manifest, compute, at, values)
     blocks = _append_rows(file, cells, _row_bytes(manifest), make_rows, chunk)
     with _removed_if_full(file):
         write_sealed(path/'store.json', manifest | {'blocks':blocks, 'cells':cells.to_dict('list')})
     for old in set(path.glob('values-*')) - {file, file.with_suffix('.blocks')}: old.unlink()
 
 # %% ../nbs/20_images.ipynb #2803a861
-def _find_finished(cls, path, manifest):
-    "The store in `path` if it is the one of `manifest`, or None; a LymphoError where it is of another kind."
+def _find_finished(cls, path, manifest, cells):
+    "The store in `path` if it has these cells, made as `manifest` says, or None; a LymphoError where it is no such."
     try: old = _read_manifest(path)
     except LymphoError: return None
     _check_kind(cls, path, old)
-    try: return cls.open(path) if old['file']==manifest['file'] else None
-    except LymphoError: return None
+    if not (_is_alike(old, manifest) and {*cells.digest} <= {*old['cells']['digest']}): return None
+    with contextlib.suppress(LymphoError): return _part_of(cls.open(path), cells)
 
 # %% ../nbs/20_images.ipynb #cc9efd6b
 def _check_order(cells):
@@ -359,15 +384,17 @@ def write(cls:Store,
     compute:Callable[[pd.DataFrame], np.ndarray], # some rows of `cells`, with their index -> their values (n, *shape)
     chunk:int=512, # rows computed at a time
 ) -> Store: # opened
-    """Build the store of `cells` in `path`, or as much of it as is missing. A `LymphoError` where cells lack a digest,
-    the folder holds a store of another kind, or the disk is full."""
+    """The store of `cells` in `path`, with what is missing built; other cells that it has are kept. A `LymphoError`
+    where cells lack a digest, the folder holds a store of another kind, or the disk is full."""
     _check_order(cells)
     path, manifest = Path(path), _new_manifest(settings, shape, dtype, cells)
-    if store := _find_finished(cls, path, manifest): return store
+    if store := _find_finished(cls, path, manifest, cells): return store
     with locked(path):
-        if store := _find_finished(cls, path, manifest): return store # another process has built it meanwhile
-        _build(path, manifest, cells, compute, chunk)
-    return cls.open(path)
+        if store := _find_finished(cls, path, manifest, cells): return store # another process has built it meanwhile
+        known = _known_rows(path, manifest)
+        every = _with_known(cells, known[0])
+        _build(path, _new_manifest(settings, shape, dtype, every), every, compute, chunk, *known)
+    return _part_of(cls.open(path), cells)
 
 # %% ../nbs/20_images.ipynb #20c4ec08
 def check_stores(

@@ -68,14 +68,17 @@ def _check_predictions(predictions):
     for _, row in predictions[predictions[columns].isna().any(axis=1)].iterrows():
         problem = f"patient {row.patient} has no {row[columns].isna().idxmax()} in repeat {row['repeat']}"
         raise LymphoError(f"predictions: {problem}", "predict again")
-    times = pd.crosstab(predictions['repeat'], predictions.patient).stack()
-    for (repeat, patient), n in times[times != 1].items():
-        problem = f"patient {patient} is there {n} times in repeat {repeat}"
+    (r, repeats), (p, patients) = (pd.factorize(predictions[c], sort=True) for c in ('repeat', 'patient'))
+    times = np.zeros((len(repeats), len(patients)), int)
+    np.add.at(times, (r, p), 1)
+    for i, j in np.argwhere(times != 1):
+        problem = f"patient {patients[j]} is there {times[i, j]} times in repeat {repeats[i]}"
         raise LymphoError(f"predictions: {problem}", "every repeat needs each patient once")
-    labels = predictions.groupby('patient').label.nunique()
-    for patient in labels.index[labels > 1]:
+    once, label = ~predictions.patient.duplicated().to_numpy(), predictions.label.to_numpy()
+    first = pd.Series(label[once], p[once])
+    for patient in predictions.patient[label != first.loc[p].to_numpy()]:
         raise LymphoError(f"predictions: patient {patient} has more than one label", "correct the table")
-    check_persons(predictions.drop_duplicates('patient'))
+    check_persons(predictions[once])
 
 # %% ../nbs/10_metrics.ipynb #7a957729
 def _by_patient(predictions):
@@ -133,9 +136,8 @@ def _sample_weights(of, weight):
     return np.asarray(weight)[:, of]/np.bincount(of)[of]
 
 def _weighted(label, logit, weight, threshold):
-    "`scores`, by weights (n,) where these are not all 1."
-    if np.all(weight == 1): return scores(label, logit, threshold)
-    return weighted_scores(label, logit, weight[None], threshold).iloc[0]
+    "`scores`, where each patient counts by its weight (n,)."
+    return weighted_scores(label, logit, np.atleast_2d(weight), threshold).iloc[0]
 
 # %% ../nbs/10_metrics.ipynb #c2d7338f
 def wilson_interval(

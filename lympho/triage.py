@@ -192,8 +192,9 @@ def _calibrate_repeats(y, x, repeat, w):
 def _person_share(persons, repeat):
     "What each prediction counts: 1/samples of its person in the repeat."
     if persons is None: return np.ones(len(repeat))
-    table = pd.DataFrame({'person':np.asarray(persons), 'repeat':repeat})
-    return 1/table.groupby(['person', 'repeat']).person.transform('size').to_numpy(float)
+    (person, _), (r, repeats) = (pd.factorize(np.asarray(c)) for c in (persons, repeat))
+    pair = person*len(repeats) + r
+    return 1/np.bincount(pair)[pair]
 
 # %% ../nbs/41_triage.ipynb #9f311eff
 def make_triage_rule(
