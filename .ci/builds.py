@@ -18,8 +18,8 @@ from repo import Repo
 
 # Notebooks start as forks of a process that has imported what takes seconds and does not care where it is imported.
 WARM = get_context("forkserver")
-WARM.set_forkserver_preload("torch torchvision timm fastai.learner pandas scipy.stats sklearn.ensemble skops.io "
-                            "matplotlib.pyplot refresh".split())
+WARM.set_forkserver_preload("torch torchvision pandas scipy.stats sklearn.ensemble skops.io matplotlib.pyplot "
+                            "refresh".split())
 
 
 def drift(repo: Repo):

@@ -14,10 +14,12 @@ import shlex
 import signal
 import sys
 import time
+from _thread import interrupt_main
 from dataclasses import replace
 from functools import partial
 from glob import escape
 from pathlib import Path
+from threading import Timer
 from typing import Annotated
 
 import typer
@@ -50,16 +52,25 @@ class Stopped(Exception):
 
 STOPPED = 'stopped; the same command (without --force) goes on from what is finished'
 
+def _is_importing(frame):
+    "Is a module being imported, of which other errors or a half of it come if it is interrupted?"
+    while frame and not frame.f_code.co_filename.startswith('<frozen importlib'): frame = frame.f_back
+    return frame is not None
+
 @contextlib.contextmanager
 def _noting_interrupts():
-    "A list that is filled by Ctrl-C, which some packages, interrupted while they are imported, turn into other errors."
-    noted = []
-    def note(*_):
+    "A list that is filled by Ctrl-C. While a module is imported it has to wait."
+    noted, waiting = [], []
+    def note(_, frame):
         noted.append(True)
-        raise KeyboardInterrupt
+        if not _is_importing(frame): raise KeyboardInterrupt
+        waiting.append(Timer(.05, interrupt_main))
+        waiting[-1].start()
     old = signal.signal(signal.SIGINT, note)
     try: yield noted
-    finally: signal.signal(signal.SIGINT, old)
+    finally:
+        for timer in waiting: timer.cancel()
+        signal.signal(signal.SIGINT, old)
 
 # %% ../nbs/48_cli.ipynb #dd5db5ed
 def command(
@@ -106,6 +117,9 @@ def main(
     with _noting_interrupts() as interrupts:
         try: app(args, prog_name='lympho')
         except Exception as e: problem = STOPPED if interrupts else _problem(e)
+        except (KeyboardInterrupt, SystemExit):
+            if not interrupts: raise
+            problem = STOPPED
     from lympho.core import printable
     print('lympho: ' + printable(' '.join(problem.split())), file=sys.stderr)
     sys.exit(130 if interrupts else 1)

@@ -18,7 +18,6 @@ def _end(*_):
 
 def main(): # nothing; the process exits
     "Import the commands and run the command line of this process."
-    old = signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGINT, _end)
     from lympho.cli import main as run
-    signal.signal(signal.SIGINT, old)
     run(sys.argv[1:])
