@@ -9,9 +9,11 @@ PLACE  := .venv/.ready-$(word 1,$(KEYS))
 READY  := $(PLACE)-$(word 2,$(KEYS))
 CHROMIUM ?= $(firstword $(foreach c,chromium chromium-browser google-chrome chrome,$(shell command -v $(c) 2>/dev/null)))
 AVX512 := AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL
-# one thread, PyTorch and the instructions that all x86 processors have, so that stored outputs are the same on each of them
-ONE    := LYMPHO_ENGINE=torch OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES='$(AVX512)' \
+# one thread and the instructions that all x86 processors have; what is stored is computed by PyTorch besides, to be the same
+# on each of them, while the tests take the engine that users get
+ONE    := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_CORETYPE=Haswell NPY_DISABLE_CPU_FEATURES='$(AVX512)' \
           MKL_ENABLE_INSTRUCTIONS=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+STORED := LYMPHO_ENGINE=torch $(ONE)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test faults results gpu bench docs quarto site-check browser lab export readme refresh registry hooks \
@@ -42,7 +44,7 @@ faults: $(READY) ## try the program with what should not be: damaged files, kill
 	@$(BIN)/python .ci/faults/run.py $(FLAGS) $(NAME)
 
 results: $(READY) ## make every table in results/ again from COHORT=folder and compare; hours, goes on where it stopped
-	@$(ONE) LYMPHO_DATA='$(abspath $(or $(COHORT),$(error name the cohort: make results COHORT=folder)))' $(BIN)/python .ci/results.py $(NB)
+	@$(STORED) LYMPHO_DATA='$(abspath $(or $(COHORT),$(error name the cohort: make results COHORT=folder)))' $(BIN)/python .ci/results.py $(NB)
 
 gpu: $(READY) ## run all that needs a GPU on COHORT=folder: flagged cells, the benchmark, end-to-end recipes
 	@$(BIN)/python .ci/gpu.py '$(abspath $(or $(COHORT),$(error name the cohort: make gpu COHORT=folder)))'
@@ -52,7 +54,7 @@ bench: $(READY) ## time each step beside what others use for it, into results/sp
 	@OMP_NUM_THREADS=1 $(BIN)/lympho bench --out results/speed.csv $(if $(COHORT),--cohort '$(COHORT)')
 
 docs: quarto $(READY) readme ## render the site into _docs, with a published report; needs Quarto
-	@$(ONE) $(BIN)/python .ci/docs.py
+	@$(STORED) $(BIN)/python .ci/docs.py
 
 quarto:
 	@command -v quarto >/dev/null || { echo "make docs needs Quarto on the PATH (quarto.org); make test checks the pages without it" >&2; exit 1; }
@@ -76,10 +78,10 @@ readme: $(READY) ## write README.md and nbs/nbdev.yml from nbs/index.ipynb and s
 	@$(BIN)/python .ci/pages.py
 
 refresh: $(READY) ## run NB=nbs/x.ipynb and store its outputs; FLAGS='data' runs the flagged cells too
-	@$(ONE) $(BIN)/python .ci/refresh.py --flags '$(FLAGS)' $(or $(NB),$(error name the notebooks: make refresh NB=nbs/x.ipynb))
+	@$(STORED) $(BIN)/python .ci/refresh.py --flags '$(FLAGS)' $(or $(NB),$(error name the notebooks: make refresh NB=nbs/x.ipynb))
 
 registry: $(READY) ## refresh the stored outputs that list poolings, encoders, fusions or recipes, and the README
-	@$(ONE) $(BIN)/python .ci/refresh.py nbs/35_recipes.ipynb nbs/44_interpret.ipynb nbs/index.ipynb && $(BIN)/python .ci/pages.py
+	@$(STORED) $(BIN)/python .ci/refresh.py nbs/35_recipes.ipynb nbs/44_interpret.ipynb nbs/index.ipynb && $(BIN)/python .ci/pages.py
 
 hooks: ## let git merge notebooks cell by cell, in this clone
 	@git config --local include.path ../.gitconfig

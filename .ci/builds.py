@@ -1,5 +1,6 @@
 "Checks that run something: nbdev on a copy, ruff, the parser of the command line, the notebooks themselves."
 import filecmp
+import gc
 import os
 import re
 import runpy
@@ -118,11 +119,14 @@ def forked(repo: Repo, f, *args, env: dict) -> tuple[int, str]:
 
 def logged(root: Path, f, args: tuple, env: dict, log: str):
     "Call `f` in the checkout, with its output in the file `log`."
+    gc.freeze()  # what was imported before the fork is no garbage
     os.chdir(root)
     os.environ |= env
     for stream in (1, 2): os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), stream)
     try: f(*args)
-    finally: get_reusable_executor().shutdown()  # a fork waits for joblib's workers, which would idle for minutes
+    finally:
+        get_reusable_executor().shutdown()  # a fork waits for joblib's workers, which would idle for minutes
+        gc.freeze()  # nor is it worth while to look for any at the end
 
 
 CHECKS = [drift, ruff, commands, faults, wheel, gpu]
