@@ -183,4 +183,3 @@ def process(n_workers: int = 0) -> Path:
 if __name__ == "__main__":
     process()
     gc.freeze()  # at the end each shell of IPython collects garbage, which takes as long as all the pages
-

@@ -39,14 +39,15 @@ FORMAT = 3 # of the files; a store of another format is refused by `open` and bu
 
 def _row_bytes(manifest): return math.prod(manifest['shape'])*np.dtype(manifest['dtype']).itemsize
 
-def _new_manifest(settings, shape, dtype, cells):
-    "The manifest of a store that is to be built, without its cells."
+def _new_manifest(settings, shape, dtype):
+    "What the manifest of a store says of each row."
     settings = json.loads(json.dumps(settings))
     manifest = dict(format=FORMAT, settings=settings, shape=list(shape), dtype=np.dtype(dtype).name)
     if not _row_bytes(manifest):
         raise LymphoError(f'rows of shape {tuple(shape)} hold nothing', 'give at least one value a cell')
-    key = digest(manifest, cells[['patient', 'path', 'digest']])
-    return manifest | {'file':f'values-{key}.bin'}
+    return manifest
+
+def _file_name(manifest, cells): return f'values-{digest(manifest, cells[["patient", "path", "digest"]])}.bin'
 
 # %% ../nbs/20_images.ipynb #75fd65f8
 _Text, _Above0 = InstanceOf[str], Annotated[int, Field(gt=0)] # a file name may hold bytes that are no text
@@ -151,11 +152,13 @@ def _reopen(cls, path, settings, file, part, kept):
     elif store.file!=file: raise LymphoError(f'{path} was built anew meanwhile', 'start again')
     return replace(store if kept is None else store.keep(kept), settings=settings)
 
+def _row_of_digest(cells): return dict(zip(cells.digest, range(len(cells))))
+
 def _part_of(store, cells):
     "The store as one of these cells; in memory, unless they lie one after the other."
     own = cells.reset_index(drop=True)
-    if own.digest.equals(store.cells.digest): return replace(store, cells=own)
-    at = own.digest.map({d:i for i, d in enumerate(store.cells.digest)})
+    if own.digest.tolist()==store.cells.digest.tolist(): return replace(store, cells=own)
+    at = own.digest.map(_row_of_digest(store.cells))
     if at.isna().any(): raise LymphoError(f'{store.path} lacks {own.path[at.isna()].iloc[0]}', 'build it again')
     at = at.to_numpy(int)
     values = store.values[at[0]:at[-1] + 1] if (np.diff(at)==1).all() else store.values[at]
@@ -262,21 +265,22 @@ def _compute_rows(cells, manifest, compute):
     return rows
 
 # %% ../nbs/20_images.ipynb #112f2ea4
-def _is_alike(old, manifest): return all(old[k]==manifest[k] for k in ('settings', 'shape', 'dtype'))
+def _is_alike(old, manifest): return all(old[k]==v for k, v in manifest.items())
 
 def _known_rows(path, manifest):
-    "The cells and values of the finished store in `path` if its rows are made as `manifest` describes, or None twice."
-    with contextlib.suppress(LymphoError):
+    "The cells and values of the finished store in `path`; no cells where its rows are not made as `manifest` says."
+    none = pd.DataFrame(columns=['patient', 'path', 'digest']), None
+    try:
         old = _read_manifest(path)
-        if not _is_alike(old, manifest): return None, None
+        if not _is_alike(old, manifest): return none
         values = _map_values(path, old)
         _check_values(path, old, whole=True)
         return pd.DataFrame(old['cells']), values
-    return None, None
+    except LymphoError: return none
 
 def _with_known(cells, known):
     "The cells, and those of other images whose rows are known; the cells of a patient adjacent."
-    if known is None or set(cells.columns) - set(known.columns): return cells
+    if set(cells.columns) - set(known.columns): return cells
     others = known[~known.digest.isin(cells.digest) & ~known.path.isin(cells.path)]
     every = pd.concat([cells, others[cells.columns]]) if len(others) else cells
     return every.iloc[pd.factorize(every.patient)[0].argsort(kind='stable')]
@@ -344,13 +348,15 @@ def _append_rows(file, cells, row_bytes, make_rows, chunk):
     return blocks
 
 # %% ../nbs/20_images.ipynb #4ee4204e
-def _build(path, manifest, cells, compute, chunk, known, values):
+def _build(path, manifest, cells, compute, chunk):
     "Write the values, then the manifest; then remove the values of the store that was here before."
-    file, at = path/manifest['file'], {} if known is None else {d:i for i, d in enumerate(known.digest)}
+    known, values = _known_rows(path, manifest)
+    cells, at = _with_known(cells, known), _row_of_digest(known)
+    file = path/_file_name(manifest, cells)
     def make_rows(some): return _make_rows(some, manifest, compute, at, values)
     blocks = _append_rows(file, cells, _row_bytes(manifest), make_rows, chunk)
     with _removed_if_full(file):
-        write_sealed(path/'store.json', manifest | {'blocks':blocks, 'cells':cells.to_dict('list')})
+        write_sealed(path/'store.json', manifest | dict(file=file.name, blocks=blocks, cells=cells.to_dict('list')))
     for old in set(path.glob('values-*')) - {file, file.with_suffix('.blocks')}: old.unlink()
 
 # %% ../nbs/20_images.ipynb #2803a861
@@ -387,13 +393,11 @@ def write(cls:Store,
     """The store of `cells` in `path`, with what is missing built; other cells that it has are kept. A `LymphoError`
     where cells lack a digest, the folder holds a store of another kind, or the disk is full."""
     _check_order(cells)
-    path, manifest = Path(path), _new_manifest(settings, shape, dtype, cells)
+    path, manifest = Path(path), _new_manifest(settings, shape, dtype)
     if store := _find_finished(cls, path, manifest, cells): return store
     with locked(path):
         if store := _find_finished(cls, path, manifest, cells): return store # another process has built it meanwhile
-        known = _known_rows(path, manifest)
-        every = _with_known(cells, known[0])
-        _build(path, _new_manifest(settings, shape, dtype, every), every, compute, chunk, *known)
+        _build(path, manifest, cells, compute, chunk)
     return _part_of(cls.open(path), cells)
 
 # %% ../nbs/20_images.ipynb #20c4ec08

@@ -74,11 +74,10 @@ def _check_predictions(predictions):
     for i, j in np.argwhere(times != 1):
         problem = f"patient {patients[j]} is there {times[i, j]} times in repeat {repeats[i]}"
         raise LymphoError(f"predictions: {problem}", "every repeat needs each patient once")
-    once, label = ~predictions.patient.duplicated().to_numpy(), predictions.label.to_numpy()
-    first = pd.Series(label[once], p[once])
-    for patient in predictions.patient[label != first.loc[p].to_numpy()]:
+    labels = predictions[['patient', 'label']].drop_duplicates().patient
+    for patient in labels[labels.duplicated()]:
         raise LymphoError(f"predictions: patient {patient} has more than one label", "correct the table")
-    check_persons(predictions[once])
+    check_persons(predictions.drop_duplicates('patient'))
 
 # %% ../nbs/10_metrics.ipynb #7a957729
 def _by_patient(predictions):
