@@ -6,8 +6,8 @@
 __all__ = ['MAX_BYTES', 'LOG_SECONDS', 'BLUE', 'ORANGE', 'GREY', 'LymphoError', 'Registry', 'rng', 'derive_seed', 'digest',
            'is_disk_full', 'writing', 'make_folder', 'remove_leftovers', 'atomic', 'write_text', 'write_json',
            'write_table', 'read_json', 'read_table', 'read_regular', 'Schema', 'check_fields', 'write_sealed',
-           'read_sealed', 'write_sealed_table', 'read_sealed_table', 'locked', 'printable', 'cache_folder',
-           'environment', 'version_note', 'progress', 'plot_style']
+           'read_sealed', 'write_sealed_table', 'read_sealed_table', 'locked', 'end_with_parent', 'printable',
+           'cache_folder', 'environment', 'version_note', 'progress', 'plot_style']
 
 # %% ../nbs/00_core.ipynb #d9789084
 import contextlib
@@ -23,11 +23,13 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
 import time
 import unicodedata
 import zlib
 from pathlib import Path
 
+# %% ../nbs/00_core.ipynb #0c0e001c
 import numpy as np
 import pandas as pd
 from fastcore.imports import in_ipython, in_jupyter
@@ -337,6 +339,16 @@ def locked(
         if not int(os.environ.get('RANK', 0)): lock.acquire()
     try: yield
     finally: lock.release()
+
+# %% ../nbs/00_core.ipynb #0c0e001a
+def end_with_parent(
+    parent:int, # id of the process that started this one
+):
+    "End this process within a second after `parent` has ended, even if that was killed; not under Windows."
+    def watch():
+        while os.getppid()==parent: time.sleep(.5)
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
 
 # %% ../nbs/00_core.ipynb #0c0e0015
 def printable(

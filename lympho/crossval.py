@@ -8,6 +8,7 @@ __all__ = ['SHOWN', 'one_thread', 'patient_rows', 'predict_fold', 'Run', 'run_ke
 
 # %% ../nbs/36_crossval.ipynb #53184482
 import json
+import os
 import shutil
 import sys
 import warnings
@@ -26,8 +27,8 @@ from threadpoolctl import threadpool_limits
 from . import __version__
 from .clinical import decision_logit
 from .cohort import Cohort
-from .core import LymphoError, Schema, cache_folder, digest, environment, locked, progress, derive_seed
-from .core import read_sealed, read_sealed_table, read_table, write_sealed, write_sealed_table
+from .core import LymphoError, Schema, cache_folder, derive_seed, digest, end_with_parent, environment, locked
+from .core import progress, read_sealed, read_sealed_table, read_table, write_sealed, write_sealed_table
 from .core import write_table, write_text
 from .metrics import compare, evaluate, format_interval
 from .recipes import BASELINE, Recipe, find_recipe, read_recipe
@@ -356,7 +357,8 @@ def _fan_out(jobs, n_jobs, dask):
     if dask is None:
         # a worker that has grown is replaced; no job is lost
         warnings.filterwarnings('ignore', 'A worker stopped while some jobs were given', UserWarning)
-        return Parallel(n_jobs, return_as='generator')(jobs)
+        watch = dict(initializer=end_with_parent, initargs=(os.getpid(),))
+        return Parallel(n_jobs, return_as='generator', **watch)(jobs)
     with _dask_client(dask), parallel_config('dask'): return Parallel(n_jobs)(jobs)
 
 # %% ../nbs/36_crossval.ipynb #6509f7b2

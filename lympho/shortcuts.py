@@ -156,8 +156,9 @@ def shortcut_finding(
     if single: return (f'No shortcut is proven, but one is not excluded: given count and age, the logit of {name} is '
                        f'correlated with {single}, which {len(tested)} tests may give by chance.')
     reach = tested[['partial low', 'partial high']].abs().max().max()
-    return (f'No shortcut was found: given count and age, the logit of {name} is correlated with none of these '
-            f'(smallest {_p_in_words(tested.p.min())} of {len(tested)} tests); the intervals reach to {reach:.2f}.')
+    return (f'No shortcut was found: given count and age, the logit of {name} is correlated with nothing that was '
+            f'tested (smallest {_p_in_words(tested.p.min())} of {len(tested)} tests); '
+            f'the intervals reach to {reach:.2f}.')
 
 # %% ../nbs/45b_shortcuts.ipynb #a0d10020
 def shortcut_table(

@@ -42,7 +42,7 @@ def finished(p: subprocess.Popen, seconds: float = 300) -> tuple[int, str]:
 def one_line(status: int, said: str) -> str:
     "The outcome of a program that ended."
     if said == "hang": return "hang"
-    if status in (0, -signal.SIGKILL): return "held"
+    if status in (0, -signal.SIGKILL, -signal.SIGTERM): return "held"
     if "internal error" in said or "Traceback" in said: return f"internal error: {said[-200:]}"
     return "named" if len(said.strip().splitlines()) == 1 else f"internal error: several lines: {said[:200]}"
 
@@ -80,7 +80,7 @@ def interrupted(words, home, place, whole, sign, wait) -> str:
 def starts(home: Path, r: random.Random):
     "Tries that start the program, each of them for seconds."
     synth_cohort(home/"cohort", 16, 1, cells=(16, 17))
-    words = ["crossval", "cohort", "--recipe", "clinical-count", "--folds", "2", "--jobs", "1"]
+    words = ["crossval", "cohort", "--recipe", "clinical-count", "--folds", "2"]
     begun = time.monotonic()
     yield "undisturbed", one_line(*finished(start([*words, "--folder", "whole"], home)))
     seconds = time.monotonic() - begun
@@ -94,10 +94,11 @@ def starts(home: Path, r: random.Random):
         outcomes = [one_line(*finished(p)) for p in two]
         same = content(home/"two"/name) == whole
         yield "two writers", max(outcomes, key="named held".find) if same else f"wrong answer: {outcomes}"
-    for kind, sign in {"killed": signal.SIGKILL, "stopped by Ctrl-C": signal.SIGINT}.items():
-        for i in range(25):
-            place, wait = home/f"{sign.name}{i}"/name, r.uniform(.1, seconds)
-            yield kind, interrupted([*words, "--folder", place.parent], home, place, whole, sign, wait)
+    signs = {"killed": signal.SIGKILL, "terminated": signal.SIGTERM, "stopped by Ctrl-C": signal.SIGINT}
+    for kind, sign in signs.items():
+        for i in range(20):
+            place, wait, jobs = home/f"{sign.name}{i}"/name, r.uniform(.1, seconds), ["--jobs", 1 + i % 2]
+            yield kind, interrupted([*words, *jobs, "--folder", place.parent], home, place, whole, sign, wait)
 
 
 def full_disk(home: Path, size: int) -> str:
