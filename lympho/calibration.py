@@ -18,7 +18,7 @@ from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from .core import BLUE, GREY, LymphoError, plot_style
+from .core import GREY, LymphoError, plot_style
 
 # %% ../nbs/40_calibration.ipynb #ae18c9da
 def check_prevalence(
@@ -158,7 +158,7 @@ def plot_reliability(
     import matplotlib.pyplot as plt
     plot_style()
     _, ax = plt.subplots(figsize=(4.4, 4.4))
-    for x, color, marker, name in ((raw, GREY, 's', 'not calibrated'), (logit, BLUE, 'o', 'calibrated')):
+    for x, color, marker, name in ((raw, GREY, 's', 'not calibrated'), (logit, 'k', 'o', 'calibrated')):
         if x is None: continue
         r = reliability(label, x, bins)
         error = [r.observed - r.low, r.high - r.observed]

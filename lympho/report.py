@@ -18,7 +18,7 @@ from fastcore.xml import H3, Code, Div, P
 from .calibration import plot_reliability
 from .card import find_entries, write_card
 from .cohort import LOW_COUNT
-from .core import BLUE, GREY, ORANGE, LymphoError, plot_style, write_text
+from .core import GREY, LymphoError, plot_style, write_text
 from .crossval import Run, crossval, leaderboard
 from .fitting import FittedModel, fit, fit_fold
 from .interpret import explain
@@ -67,8 +67,8 @@ def _metric_rows(runs, subset, metric):
     return [t.loc[(subset, metric)].astype(float) for t in tables if (subset, metric) in t.index]
 
 _NAMES = {'ba':'balanced accuracy', 'auc':'area under the ROC curve'}
-_SUBSETS = (('all', BLUE, 'o', -.13, 'all patients'),
-            ('low-count', ORANGE, 's', .13, f'count at most {LOW_COUNT} × 10⁹/L'))
+_SUBSETS = (('all', 'k', 'o', -.13, 'all patients'),
+            ('low-count', GREY, 's', .13, f'count at most {LOW_COUNT} × 10⁹/L'))
 
 # %% ../nbs/47_report.ipynb #6acb44b8
 def plot_scores(
@@ -87,7 +87,7 @@ def plot_scores(
         ax.errorbar(mean, np.arange(len(rows)) + shift, xerr=np.clip(np.transpose(error), 0, None) if rows else None,
                     fmt=mark, ms=5, lw=1.5, color=color, label=label)
     for r in _metric_rows([r for r in runs if r.recipe.name==baseline], 'all', metric):
-        ax.axvline(r['mean'], color=BLUE, lw=1, ls='--', label=f'mean of {baseline}')
+        ax.axvline(r['mean'], color='k', lw=1, ls='--', label=f'mean of {baseline}')
     _finish_scores(ax, [r.recipe.name for r in runs], _NAMES.get(metric, metric), own)
     return ax
 
@@ -107,11 +107,11 @@ def _plot_bands(run, baseline, band, x, y):
     plot_style()
     _, ax = plt.subplots(figsize=(5.2, 5.2))
     curve = band(run.predictions)
-    ax.fill_between(curve[x], curve.low, curve.high, color=ORANGE, alpha=.2, lw=0, label='95% band')
-    ax.plot(curve[x], curve[y], color=ORANGE, label=run.recipe.name)
+    ax.fill_between(curve[x], curve.low, curve.high, color='k', alpha=.12, lw=0, label='95% band')
+    ax.plot(curve[x], curve[y], color='k', label=run.recipe.name)
     if baseline and baseline is not run:
         other = band(baseline.predictions, resamples=1)
-        ax.plot(other[x], other[y], color=BLUE, ls='--', label=baseline.recipe.name)
+        ax.plot(other[x], other[y], color=GREY, ls='--', label=baseline.recipe.name)
     return ax
 
 # %% ../nbs/47_report.ipynb #4b01cf7c

@@ -398,7 +398,7 @@ def plot_decision(
     plot_style()
     _, ax = plt.subplots()
     at = np.linspace(.02, .8, 79) if at is None else np.asarray(at)
-    for (name, (y, p)), color, style in zip(curves.items(), (ORANGE, BLUE, GREY), ('-', '--', '-.')):
+    for (name, (y, p)), color, style in zip(curves.items(), ('k', GREY, GREY), ('-', '--', '-.')):
         ax.plot(at, net_benefit(y, p, at), color=color, ls=style, label=name)
     y = next(iter(curves.values()))[0]
     ax.plot(at, net_benefit(y, np.ones(len(y)), at), color=GREY, lw=1, label='refer all')
