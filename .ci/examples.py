@@ -1,4 +1,4 @@
-"The published examples of the site: report, card and pages of two patients, of the synthetic cohort."
+"The published examples of the site, of the synthetic cohort: report, card, and pages of patients."
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,14 +23,17 @@ def write_examples(folder: Path, jobs: int = -1):
         work = Path(work)
         run = crossval(cohort, recipe, work / "run", jobs)
         others = clinical_runs(run, [r.name for r in RECIPES.values() if r.family == "clinical"], work, jobs)
-        run.report(work / "report.html", others=others, n_jobs=jobs)
+        run.report(work / "report.html", others=others, n_jobs=jobs, pages=True)
         model = fit(cohort, recipe, n_jobs=jobs, folder=work / "fit")
         decisions = model.predict(cohort, run.predictions.patient.unique().tolist()).set_index("patient").decision
         is_referred = decisions == "refer"
-        chosen = {"patient": decisions[~is_referred].index[0], "referred": decisions[is_referred].index[0]}
-        for name, patient in chosen.items(): write_text(work / f"{name}.html", patient_page(model, cohort, patient))
+        for name, some in {"patient": decisions[~is_referred], "referred": decisions[is_referred]}.items():
+            patient = next(p for p in some.index if not model.held_out(cohort, p).ignores_images)
+            write_text(work / f"{name}.html", patient_page(model, cohort, patient))
         folder.mkdir(parents=True, exist_ok=True)
         for name in EXAMPLES: shutil.copy2(work / name, folder / name)
+        shutil.rmtree(folder / "patients", ignore_errors=True)
+        shutil.copytree(work / "patients", folder / "patients")
 
 
 def update_examples(folder: Path):

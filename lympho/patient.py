@@ -20,7 +20,7 @@ from scipy.special import logit as logit_of
 from .cohort import LABELS, LOW_COUNT, Cohort
 from .core import BLUE, GREY, ORANGE, LymphoError, digest, environment, plot_style, rng
 from .crossval import Run, patient_rows
-from .fitting import CLASS_DIFFERS, SCALES, FittedModel, class_differs
+from .fitting import CLASS_DIFFERS, IMAGES_UNUSED, SCALES, FittedModel, class_differs
 from .interpret import explain_fully
 from .pictures import decode_image, read_image_file
 from .quality import quality_store
@@ -206,8 +206,9 @@ def _lead(f):
     title = DECISIONS[d.decision] if rule else f'predicted class: {LABELS[int(d.predicted_class)]}'
     ends = '' if not rule or d.reason or np.isnan(f.low) else ' to '.join(
         map(percent_words, rule.decide([f.low, f.high], f.prevalence).probability))
-    other = [P(f'With other cells of the same patient it would be {ends}.')]*bool(ends)
-    return Div(P(Strong(title), cls='big'), P(decision_reason(f)), *other,
+    other = f'With other cells of the same patient it would be {ends}.'*bool(ends)
+    if f.model.ignores_images: other = f'{IMAGES_UNUSED[0].upper()}{IMAGES_UNUSED[1:]}.'
+    return Div(P(Strong(title), cls='big'), P(decision_reason(f)), *[P(other)]*bool(other),
                cls=f'lead decision {kind}')
 
 # %% ../nbs/46b_patient.ipynb #46c00025
@@ -232,8 +233,8 @@ def _distance_facts(f):
     if pd.isna(f.prediction.p): return {'distance from training':'not known'}
     p, level = f.prediction.p, f.model.domain.level
     side = 'too far' if p <= level else 'within'
-    return {'distance from training':f'{side}: {p:.0%} of the patients of training lie as far out '
-                                     f'(p = {p:.3f}; at most {level:g} is too far)'}
+    return {'distance from training':f'{side}: {p:.0%} of the patients of training lie at least as far out '
+                                     f'(below {level:.0%} is too far)'}
 
 # %% ../nbs/46b_patient.ipynb #46c00027
 _INTERVALS = ('The interval over other cells holds 95 of 100 predictions from other cells of the same patient, '
@@ -252,7 +253,8 @@ def _target_facts(model, count):
 def _logit_facts(f):
     "The logit with its interval, the class where it seems to contradict the decision, and other models."
     d, z = f.prediction, f.held_out
-    ends = '' if np.isnan(f.low) else f' ({f.low:+.2f} to {f.high:+.2f} with other cells of the patient)'
+    is_fixed = np.isnan(f.low) or f.model.ignores_images
+    ends = '' if is_fixed else f' ({f.low:+.2f} to {f.high:+.2f} with other cells of the patient)'
     facts = {'logit':f'{d.logit:+.2f}{ends}' + f'; {SCALES}'*(f.model.rule is not None)}
     if f.model.rule and not d.reason and class_differs(d.to_frame().T)[d.name]:
         facts['predicted class'] = f'{LABELS[int(d.predicted_class)]}: {CLASS_DIFFERS}'
@@ -303,6 +305,7 @@ def _labelled_parts(f):
     for name, part in f.parts.items():
         if name=='cells': shown |= {f'{(c > 0).sum()} cells that raise it':c[c > 0].sum(),
                                     f'{(c < 0).sum()} cells that lower it':c[c < 0].sum()}
+        elif name=='prior': shown['typical patient'] = part
         else: shown[f'{name} ({values[name]})' if name in values else name] = part
     return {k:v for k, v in shown.items() if abs(v) > 1e-4}
 
@@ -315,8 +318,9 @@ def _why_html(f):
     parts, rule = _labelled_parts(f), _own_rule(f.model.rule, f.who['count'])
     axs = plot_patient(f.model.run, f.prediction.logit, f.low, f.high, parts, rule, f.prevalence)
     alt = 'The patient among held-out patients, and the parts of its logit: '
-    how = ('Above: the patient among the held-out patients of the calibration run. Below: from the prior, that of a '
-           'patient with typical attributes and cells, each part moves the logit; the last bar ends at the patient.')
+    how = ('Above: the patient among the held-out patients of the calibration run. Below: the first bar is the logit '
+           'of a patient with typical attributes and cells. Each further part moves it, and the last bar ends at the '
+           'logit of the patient.')
     return figure_html(axs[0], how, alt + ', '.join(f'{k} {v:+.2f}' for k, v in parts.items()))
 
 # %% ../nbs/46b_patient.ipynb #46c00031
@@ -347,10 +351,10 @@ def _side_html(f, cells, caption, kind, n):
 def _cells_html(f, n=8):
     "The cells that raise and lower the logit most."
     c = f.cells.contribution
-    unused = '' if c.any() else ' The model does not use the images, see late fusion.'
+    if f.model.ignores_images: return [P(f'No cell moves the logit: {IMAGES_UNUSED}.')]
     square = ' The dashed square is what the model reads.'*(not f.model.recipe.reads_files)
     return [P(f'Each number is what a cell adds to the logit ({f.method}); the {len(c)} cells add '
-              f'{c.sum():+.2f} together.{square}{unused}'),
+              f'{c.sum():+.2f} together.{square}'),
             *[P(NO_PICTURES)]*(not shows_pictures(f.model, f.cohort, f.patient)),
             _side_html(f, f.cells[c > 0], 'Orange: the cells that raise the logit most, towards tumoral.', 'raises', n),
             _side_html(f, f.cells[c < 0][::-1], 'Blue: those that lower it most, towards reactive.', 'lowers', n)]

@@ -13,6 +13,7 @@ import json
 import re
 from contextlib import contextmanager
 from dataclasses import asdict, field, fields, replace
+from difflib import get_close_matches
 from functools import wraps
 from itertools import chain
 from pathlib import Path
@@ -555,7 +556,10 @@ def find_recipe(
     name = str(recipe)
     if name in RECIPES: return RECIPES[name]
     if name.endswith('.json') and Path(name).is_file(): return read_recipe(name)
-    raise LymphoError(f'there is no recipe {name!r}', f'use the path of a JSON file or one of {", ".join(RECIPES)}')
+    near = get_close_matches(name, RECIPES)
+    meant = f'perhaps {" or ".join(near)} is meant; '*bool(near)
+    remedy = f'{meant}use the path of a JSON file or one of {", ".join(RECIPES)}'
+    raise LymphoError(f'there is no recipe {name!r}', remedy)
 
 # %% ../nbs/35_recipes.ipynb #49bfc26d
 def recipe_catalogue() -> pd.DataFrame: # family and description, a row a recipe

@@ -191,13 +191,15 @@ def _calibration(decided):
 
 # %% ../nbs/47_report.ipynb #f8c3efeb
 _REFERRAL = ('Thresholds from inner folds for a target miss rate; means over repeats. '
-             f'Where the count is at most {LOW_COUNT} × 10⁹/L, twice the target is kept too, by the stricter of two '
-             'thresholds. Bound: 95% bound of the miss rate, as if one threshold fixed before were applied.')
+             f'Where the count is at most {LOW_COUNT} × 10⁹/L, the stricter of two thresholds decides, so that twice '
+             'the target is kept there, too. Bound: with 95% confidence the miss rate is lower, if the threshold was '
+             'fixed beforehand.')
 _MISSES = ('Tumoral patients missed at a target of 5% and, where the count is low, of 10%; means over repeats, share '
            'with its exact 95% interval. The target holds on average, so one age band may be missed more than another. '
            'Subgroups with fewer than five tumoral patients are not shown.')
-_OWN = ('Each recipe at its own threshold, that with the best balanced accuracy on the inner folds of each training '
-        'part; 95% intervals. Differences are paired by patient (AUC: DeLong): they are of these trained models.')
+_OWN = ('Each recipe at its own threshold, that with the best balanced accuracy on inner folds; 95% intervals. Under '
+        'Results the threshold is 0 for all, and ways of training are compared by the cautious corrected t. Here these '
+        'trained models are compared patient by patient (AUC: DeLong), so p is smaller.')
 
 # %% ../nbs/47_report.ipynb #cd860aa6
 def _referral_cells(table):
@@ -206,11 +208,11 @@ def _referral_cells(table):
     return pd.DataFrame({k:table[k].map('{:.0%}'.format if k in shares else '{:.3g}'.format) for k in table})
 
 def _calibration_section(runs, inner, decided, why):
-    "Scores at own thresholds, and how well probabilities agree with shares."
+    "How well probabilities agree with shares, and scores at own thresholds."
     if why: return section_html('Calibration', P(why))
     name = runs[0].recipe.name
-    return section_html('Calibration', table_html(own_threshold_table(runs, inner), _OWN, name),
-                        _calibration(first_repeat(decided[name])))
+    return section_html('Calibration', _calibration(first_repeat(decided[name])), H3('At own thresholds'),
+                        table_html(own_threshold_table(runs, inner), _OWN, name))
 
 def _referral_section(runs, inner, decided, why):
     "What a target miss rate costs the first of `runs`, compared with the others."
@@ -227,9 +229,9 @@ def _referral_section(runs, inner, decided, why):
                         Div(table_html(decision_table(first[name]), caption), curve, cls='side'))
 
 # %% ../nbs/47_report.ipynb #47e00002
-_WRONG = ('Patients with a wrong decision in a repeat at least, at a target miss rate of {target:.0%}: tumoral ones '
-          'with the decision reactive first, then reactive ones with the decision tumoral. Means over repeats.')
-_WRONG_CLASS = 'Patients with a wrong predicted class in a repeat at least; means over repeats.'
+_WRONG = ('Patients whose decision was wrong in at least one repeat, at a target miss rate of {target:.0%}: first '
+          'tumoral ones with the decision reactive, then reactive ones with the decision tumoral. Means over repeats.')
+_WRONG_CLASS = 'Patients whose predicted class was wrong in at least one repeat; means over repeats.'
 _NAMED = P('This table names patients: keep the page where their data may lie. ', Code('lympho report --pages'),
            ' writes the page of each of them.')
 
@@ -355,8 +357,8 @@ def _cells(model, cohort, n=12):
     highest = ranked[ranked.score > 0].drop_duplicates('patient', keep='last').tail(n)
     lowest = ranked[ranked.score < 0].drop_duplicates('patient').head(n)
     return [P(f'Each number is what a cell adds to the logit of its patient ({explanation.method}), in the model '
-              'fitted on all patients. The cells are those of largest contribution times cells in the bag, one a '
-              'patient; the dashed square is what the model reads.'),
+              'fitted on all patients. Contributions are smaller in larger bags, so cells are ranked by contribution '
+              'times size of the bag; each patient has one cell at most. The dashed square is what the model reads.'),
             _show_cells(model, cohort, highest, 'Orange: cells that raise the logit most, towards tumoral.', 'raises'),
             _show_cells(model, cohort, lowest, 'Blue: cells that lower it most, towards reactive.', 'lowers')]
 
@@ -391,8 +393,12 @@ def _cohort(cohort, recipe):
 def _made_with(run):
     "Section on versions and digests."
     versions = pd.DataFrame({'version':run.info['environment']}).rename_axis('what')
-    digests = (run.info['cohort']['digest'], run.info['folds']['digest'], run.info['predictions'])
-    return table_html(versions, 'Cohort {}, folds {}, predictions {}.'.format(*digests))
+    recipe, features = run.recipe, run.info.get('features')
+    made = {'recipe':f'{recipe.name}, digest {recipe.digest}, seed {recipe.seed}',
+            'cohort':f'digest {run.info["cohort"]["digest"]}', 'folds':f'digest {run.info["folds"]["digest"]}',
+            'predictions':f'digest {run.info["predictions"]}'}
+    if features: made['encoder'] = f'{features["encoder"]}, weights {features["weights"]}'
+    return facts_html(made), table_html(versions, 'Versions of the environment.')
 
 # %% ../nbs/47_report.ipynb #47a10002
 def _notes(run):
@@ -404,7 +410,7 @@ def _last_sections(run, cohort):
     "Sections on the cohort, on what is known of it and of the model, on terms, and on versions."
     cards = [H3('Model card'), facts_html(model_card(run)), H3('Data card'), facts_html(data_card(run, cohort))]
     return [section_html('Cohort', *_cohort(cohort, run.recipe)), section_html('Cards', *cards),
-            section_html('Terms', facts_html(TERMS)), section_html('Made with', _made_with(run))]
+            section_html('Terms', facts_html(TERMS)), section_html('Made with', *_made_with(run))]
 
 # %% ../nbs/47_report.ipynb #47e00003
 def _subgroups(run, cohort):

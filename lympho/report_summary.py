@@ -76,8 +76,11 @@ def _decision_sentence(name, decided, why):
     "What a target miss rate costs, in words."
     if name not in decided: return why
     s = triage_scores(decided[name])
-    return (f'At a target miss rate of {TARGET:.0%} it misses {s.missed:.3g} of {s.tumoral:.0f} tumoral patients, and '
+    text = (f'At a target miss rate of {TARGET:.0%} it misses {s.missed:.3g} of {s.tumoral:.0f} tumoral patients, and '
             f'avoids {s.avoided:.3g} of {s.reactive:.0f} referrals of reactive ones.')
+    if name==BASELINE or BASELINE not in decided: return text
+    b = triage_scores(decided[BASELINE])
+    return f'{text} The clinical baseline misses {b.missed:.3g} and avoids {b.avoided:.3g}.'
 
 # %% ../nbs/46c_report_summary.ipynb #46d00016
 def _uncertain(run, finding):
@@ -133,7 +136,7 @@ def wrong_decisions(
 
 # %% ../nbs/46c_report_summary.ipynb #46d00023
 TERMS = {
-    'logit':'the output of a model, before any threshold: the higher, the rather tumoral',
+    'logit':'the output of a model, before any threshold: the higher, the more likely tumoral',
     'sensitivity, specificity':'the share of tumoral patients predicted tumoral, of reactive ones predicted reactive',
     'BA':'balanced accuracy, the mean of sensitivity and specificity; .5 is chance',
     'AUC':'area under the ROC curve: the share of pairs of a tumoral and a reactive patient that are ranked rightly',

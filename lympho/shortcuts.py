@@ -149,7 +149,8 @@ def shortcut_finding(
     if not run.recipe.encoder:
         return f'{name} reads no image: what its logit is correlated with goes along with its attributes.'
     tested = found.xs(name, level='recipe').dropna(subset='p')
-    if tested.empty: return f'Not assessed for {name}: too few patients of a class, or nothing that varies.'
+    if tested.empty:
+        return f'Shortcuts of {name} were not tested: a class has too few patients, or no property of the files varies.'
     def listed(n): return '; '.join(_in_words(row) for _, row in tested[tested.p*n < .05].iterrows())
     named, single = listed(len(tested)), listed(1)
     if named: return f'A shortcut, even given count and age: the logit of {name} is correlated with {named}.'

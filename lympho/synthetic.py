@@ -348,7 +348,7 @@ def _write_bag(root, seed, i, p, tumoral_share, cell_signal):
 def _check_arguments(root, force, n_patients, cells, **shares):
     "Raise a `LymphoError` where the folder is taken or an argument is out of range."
     if root.exists() and not (force and (root/'truth.csv').exists()):
-        remedy = 'name another folder, or remove it (to overwrite with force replaces nothing but a synthetic cohort)'
+        remedy = 'name another folder, or remove it (--force overwrites a synthetic cohort only)'
         raise LymphoError(f'{root} exists', remedy)
     if n_patients < 1 or not 1 <= cells[0] <= cells[1]:
         remedy = 'give at least one patient, and a range of bag sizes such as 16 to 60'

@@ -57,7 +57,8 @@ def patient_flags(
 # %% ../nbs/47a_worklist.ipynb #47f00014
 def _strongest(f, n=3, side=52):
     "The `n` cells of largest contribution in one picture, and what it shows; nothing where there are no pictures."
-    if f.cells is None or not shows_pictures(f.model, f.cohort, f.patient): return '-'
+    is_shown = f.cells is not None and not f.model.ignores_images and shows_pictures(f.model, f.cohort, f.patient)
+    if not is_shown: return '-'
     some = f.cells.sort_values('contribution', key=abs, ascending=False, kind='stable')[:n]
     crop = crop_sides(f.model, f.cohort, some)
     strip = Image.new('RGB', ((side + 8)*len(some) - 2, side + 6), 'white')
@@ -77,8 +78,9 @@ def worklist_row(
     d, flags, n, decision = f.prediction, patient_flags(f), _n_images(f), _decision(f)
     probability = '-' if f.is_out or pd.isna(d.get('probability')) else percent_words(d.probability)
     marks = [Span(Span(name, cls='flag'), f' {why}', cls='why') for name, why in flags.items()]
+    badge = Span(decision, cls=f'decision {decision}') if f.model.rule else f'none (class {decision})'
     return Tr(Th(A(f.patient, href=address), scope='row', data_v=f.patient),
-              _cell(_RANK[decision], Span(decision, cls=f'decision {decision}')),
+              _cell(_RANK[decision], badge),
               _cell(-np.nan_to_num(d.logit, nan=1e9), probability), _cell(f.usable, f'{f.usable} of {n}'),
               _cell(np.nan_to_num(d.p, nan=-1), '-' if pd.isna(d.p) else f'{d.p:.2f}'),
               _cell(-len(flags), *marks, cls='flags'), _cell('', _strongest(f)),
