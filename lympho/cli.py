@@ -73,6 +73,12 @@ def _noting_interrupts():
         signal.signal(signal.SIGINT, old)
 
 # %% ../nbs/48_cli.ipynb #dd5db5ed
+def _load_plugins():
+    "See load_plugins; nothing is imported where the user names none."
+    if not os.environ.get('LYMPHO_PLUGINS'): return
+    from lympho.core import load_plugins
+    load_plugins()
+
 def command(
     f, # a function whose arguments carry docments
     to:typer.Typer=app, # the program that gets it
@@ -81,7 +87,9 @@ def command(
     docs, signature = docments(f), inspect.signature(f)
     params = [_parameter(p, docs[name]) for name, p in signature.parameters.items()]
     def run(*args, **kwargs):
-        try: f(*args, **kwargs)
+        try:
+            _load_plugins()
+            f(*args, **kwargs)
         except KeyboardInterrupt: raise Stopped() from None
     run.__name__, run.__doc__, run.__signature__ = f.__name__, f.__doc__, signature.replace(parameters=params)
     run.__annotations__ = {p.name:p.annotation for p in params}

@@ -312,6 +312,7 @@ class Cohort:
     problems:pd.DataFrame # notes, and with 'quarantine' what was left out
     name:str # for titles and tables
     reference_year:int=REFERENCE_YEAR # year at which ages were taken
+    states_year:bool=False # does its layout say that the samples are of that year?
 
 # %% ../nbs/01_cohort.ipynb #e2de0eb8
 def _message(path, bad):
@@ -375,7 +376,7 @@ def from_folder(cls:Cohort,
     if len(bad): write_table(manifest, problems[problems.severity!='note'])
     if patients.empty: raise LymphoError(f'no patient of {path} can be used', f'`lympho check {path}` lists why')
     root, year = Path(path).resolve(), reference_year or layout.reference_year or REFERENCE_YEAR
-    return cls(root, patients, cells, problems, root.name, year)
+    return cls(root, patients, cells, problems, root.name, year, layout.reference_year==year)
 
 # %% ../nbs/01_cohort.ipynb #5ee83553
 @patch

@@ -27,9 +27,9 @@ from threadpoolctl import threadpool_limits
 from . import __version__
 from .clinical import decision_logit
 from .cohort import Cohort
-from .core import LymphoError, Schema, cache_folder, derive_seed, digest, end_with_parent, environment, locked
-from .core import progress, read_sealed, read_sealed_table, read_table, write_sealed, write_sealed_table
-from .core import write_table, write_text
+from .core import LymphoError, Schema, cache_folder, derive_seed, digest, end_with_parent, environment
+from .core import load_plugins, locked, progress, read_sealed, read_sealed_table, read_table
+from .core import write_sealed, write_sealed_table, write_table, write_text
 from .metrics import compare, evaluate, format_interval
 from .recipes import BASELINE, Recipe, find_recipe, read_recipe
 from .splits import HELD_OUT, find_protocol, inner_splits, make_folds, persons, read_folds, split, split_notes
@@ -328,6 +328,7 @@ def _resume(folder, recipe, cohort, folds):
 # %% ../nbs/36_crossval.ipynb #f64e32f7
 def _checkpoint(path, predict, *args):
     "The table at `path`, made by `predict` if it is not there or was changed; without a path it is only made."
+    load_plugins() # this may be another process
     with suppress(LymphoError):
         if path and path.is_file(): return read_sealed_table(path)
     with one_thread(): table = predict(*args)

@@ -20,7 +20,7 @@ from scipy.special import logit as logit_of
 from .cohort import LABELS, LOW_COUNT, Cohort
 from .core import BLUE, GREY, ORANGE, LymphoError, digest, environment, plot_style, rng
 from .crossval import Run, patient_rows
-from .fitting import CLASS_DIFFERS, IMAGES_UNUSED, SCALES, FittedModel, class_differs
+from .fitting import CLASS_DIFFERS, IMAGES_UNUSED, FittedModel, class_differs, describe_scales
 from .interpret import explain_fully
 from .pictures import decode_image, read_image_file
 from .quality import quality_store
@@ -255,7 +255,7 @@ def _logit_facts(f):
     d, z = f.prediction, f.held_out
     is_fixed = np.isnan(f.low) or f.model.ignores_images
     ends = '' if is_fixed else f' ({f.low:+.2f} to {f.high:+.2f} with other cells of the patient)'
-    facts = {'logit':f'{d.logit:+.2f}{ends}' + f'; {SCALES}'*(f.model.rule is not None)}
+    facts = {'logit':f'{d.logit:+.2f}{ends}' + f'; {describe_scales(f.prevalence)}'*(f.model.rule is not None)}
     if f.model.rule and not d.reason and class_differs(d.to_frame().T)[d.name]:
         facts['predicted class'] = f'{LABELS[int(d.predicted_class)]}: {CLASS_DIFFERS}'
     if z is None or len(z) < 2: return facts

@@ -31,7 +31,7 @@ def decide_runs(
     if not inner: return {}, 'Not assessed: no inner predictions were made.'
     if runs[0].predictions.label.nunique() < 2: return {}, 'Not assessed: all held-out patients are of one class.'
     try: return {r.recipe.name:triage(r, inner[r.recipe.name], TARGET) for r in runs if r.recipe.name in inner}, ''
-    except LymphoError as e: return {}, f'No miss rate is controlled: {e}.'
+    except LymphoError as e: return {}, f'No miss rate is controlled within the folds: {e}.'
 
 # %% ../nbs/46c_report_summary.ipynb #46d00011
 def _score_cell(run, subset, metric):

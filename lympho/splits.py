@@ -8,6 +8,7 @@ __all__ = ['HELD_OUT', 'PROTOCOLS', 'MIN_SITE', 'SMALL_SITES', 'NEARLY_LABEL', '
            'split_notes', 'split', 'inner_splits', 'check_folds', 'read_folds']
 
 # %% ../nbs/03_splits.ipynb #664f9001
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +60,9 @@ def stratify(
     _, first, of = np.unique(np.asarray(persons, str), return_index=True, return_inverse=True)
     order = np.argsort(first, kind='stable') # persons as they come, so that patients alone are split as they are
     y, fold = np.asarray(labels)[first[order]], np.empty(len(order), int)
-    parts = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(y, y)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'The least populated class') # a fold may lack a class
+        parts = [*StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(y, y)]
     for k, (_, test) in enumerate(parts): fold[order[test]] = k
     return fold[of]
 
