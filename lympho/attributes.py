@@ -383,9 +383,8 @@ def _implausible_notes(rows, layout):
 def _year_notes(rows, layout, year):
     "A note where ages were computed at a year that nobody has stated."
     if year or 'birth' not in layout.columns or all(r['age'] is None for r in rows): return []
-    problem = f'ages are computed from dates of birth at {REFERENCE_YEAR}, since no other year is stated'
-    remedy = ('write the year of the samples, such as reference_year = 2024, '
-              f'above the first [table] of {LAYOUT_FILE}, or give it with --reference-year')
+    remedy = f'write reference_year = 2024, say, above the first [table] of {LAYOUT_FILE}, or give --reference-year'
+    problem = f'ages are those of {REFERENCE_YEAR}, since no year is stated'
     return [Problem('', layout.table, problem, remedy, 'note')]
 
 # %% ../nbs/00d_attributes.ipynb #68f8665b
