@@ -8,6 +8,7 @@ __all__ = ['REFERENCE_YEAR', 'is_missing', 'parse_label', 'parse_sex', 'parse_sp
 
 # %% ../nbs/00d_attributes.ipynb #0d0a0003
 import contextlib
+import json
 import math
 import re
 from collections import Counter, defaultdict
@@ -22,6 +23,7 @@ import pandas as pd
 from .core import LymphoError, printable
 from lympho.layouts import (
     ATTRIBUTES,
+    DATE_EXAMPLE,
     DATE_FORMS,
     LABEL_WORDS,
     LAYOUT_FILE,
@@ -42,7 +44,7 @@ from lympho.layouts import (
 from .proposals import find_synonym
 
 # %% ../nbs/00d_attributes.ipynb #0d0a0008
-REFERENCE_YEAR = 2020
+REFERENCE_YEAR = 2020 # where neither the layout nor the user states one
 
 # %% ../nbs/00d_attributes.ipynb #94b39274
 _MISSING = {'', *'na n/a #n/a nan null none unknown missing nd n.d. - -- . ?'.split()}
@@ -53,6 +55,11 @@ def is_missing(
     "Does `text` stand for a missing value?"
     return word_key(text) in _MISSING
 
+def _other_words(text, value, table):
+    "How a layout states what another word means."
+    shown = json.dumps(text.strip(), ensure_ascii=False)
+    return f'other words go into {LAYOUT_FILE}, such as {shown} = {json.dumps(value)} below [{table}]'
+
 def parse_label(
     text:str, # a key of `words` in any spelling, or empty
     words:dict[str, int]=LABEL_WORDS, # word_key -> 0, 1 or -1
@@ -61,7 +68,7 @@ def parse_label(
     if is_missing(text): return None
     label = words.get(word_key(text))
     if label is None:
-        remedy = f'use {", ".join(words)}, or nothing (unlabelled); other words go into {LAYOUT_FILE}, [labels]'
+        remedy = f'use {", ".join(words)}, or nothing (unlabelled); {_other_words(text, 1, "labels")}'
         raise LymphoError(f'unknown label {text!r}', remedy)
     return None if label==-1 else label
 
@@ -73,7 +80,7 @@ def parse_sex(
     "The sex that `text` stands for."
     if is_missing(text): return None
     if sex := words.get(word_key(text)): return sex
-    remedy = f'use {", ".join(words)}, or leave it empty; other words go into {LAYOUT_FILE}, [sexes]'
+    remedy = f'use {", ".join(words)}, or leave it empty; {_other_words(text, "F", "sexes")}'
     raise LymphoError(f'unknown sex {text!r}', remedy)
 
 # %% ../nbs/00d_attributes.ipynb #f20b70cb
@@ -84,7 +91,7 @@ def parse_split(
     "The part of a given split that `text` stands for."
     if is_missing(text): return None
     if part := words.get(word_key(text)): return part
-    remedy = f'use train, val or test, or leave the column out; other words go into {LAYOUT_FILE}, [splits]'
+    remedy = f'use train, val or test, or leave the column out; {_other_words(text, "train", "splits")}'
     raise LymphoError(f'unknown split {text!r}', remedy)
 
 
@@ -137,8 +144,8 @@ def _birth_date(text, forms=DATE_FORMS):
     if re.fullmatch(r'[1-5]\d{4}(\.0+)?', text.strip()):
         raise LymphoError(f'date of birth {text!r} is a number of days, as spreadsheets count them',
                           'format the column as dates before it is saved as CSV')
-    known = f'write {", ".join(forms)}; others go' if forms else 'its form goes'
-    raise LymphoError(f'unreadable date of birth {text!r}', f'{known} into {LAYOUT_FILE}, dates')
+    known = f'write it as {", ".join(forms)}, or ' if forms else ''
+    raise LymphoError(f'unreadable date of birth {text!r}', f'{known}state its form in {LAYOUT_FILE}: {DATE_EXAMPLE}')
 
 # %% ../nbs/00d_attributes.ipynb #bea1c2ad
 def _check_age(age, what, year=None):
@@ -372,6 +379,14 @@ def _implausible_notes(rows, layout):
         notes = [Problem(p, layout.table, f'{name} {x:g} {problem}', 'check it', 'note') for p, x in odd]
         yield from few_notes(notes, f'patients whose {name} {problem}')
 
+# %% ../nbs/00d_attributes.ipynb #0d0a00a1
+def _year_notes(rows, layout, year):
+    "A note where ages were computed at a year that nobody has stated."
+    if year or 'birth' not in layout.columns or all(r['age'] is None for r in rows): return []
+    remedy = f'write reference_year = 2024, say, above the first [table] of {LAYOUT_FILE}, or give --reference-year'
+    problem = f'ages are those of {REFERENCE_YEAR}, since no year is stated'
+    return [Problem('', layout.table, problem, remedy, 'note')]
+
 # %% ../nbs/00d_attributes.ipynb #68f8665b
 def read_patients(
     path:Path|str, # a cohort's folder
@@ -389,6 +404,7 @@ def read_patients(
     problems += _identifier_problems(raw.patient, layout.table)
     rows = _parsed(raw, layout, reference_year or layout.reference_year or REFERENCE_YEAR, problems)
     problems += [*_missing_notes(rows, raw, layout), *_label_notes(rows, layout), *_implausible_notes(rows, layout)]
+    problems += _year_notes(rows, layout, reference_year or layout.reference_year)
     problems += few_notes(_same_person(rows, layout), 'rows are alike')
     return _typed(rows, [c for c in (*OPTIONAL, 'micrometres') if c in raw]), problems
 

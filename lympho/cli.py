@@ -152,7 +152,8 @@ def _check_problems(problems, cohort):
     "Refuse a cohort with problems that are more than notes."
     n, severities = int((problems.severity!='note').sum()), set(problems.severity)
     if not n: return
-    remedy = 'mend them' + ', or read it with --quarantine'*('cohort' not in severities)
+    others = ', or leave them out: crossval, train, predict and others do so with --quarantine'
+    remedy = 'mend them' + others*('cohort' not in severities)
     raise _error(f'{n} problem{"s"*(n > 1)} in {cohort}', remedy)
 
 # %% ../nbs/48_cli.ipynb #0c11a001

@@ -9,6 +9,7 @@ __all__ = ['LABELS', 'LOW_COUNT', 'list_cells', 'cell_digest', 'check_images', '
 # %% ../nbs/01_cohort.ipynb #236cb373
 import math
 import os
+import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -315,6 +316,11 @@ class Cohort:
     states_year:bool=False # does its layout say that the samples are of that year?
 
 # %% ../nbs/01_cohort.ipynb #e2de0eb8
+def _check_command(path, layout):
+    "The command that lists the problems of a cohort, with the layout that was named."
+    named = [] if layout is None or isinstance(layout, Layout) else ['--layout', layout]
+    return '`' + shlex.join(map(str, ['lympho', 'check', path, *named])) + '`'
+
 def _message(path, bad):
     "One line that sums up the problems in `bad`."
     lines = [': '.join(filter(None, (place_of(r.patient, r.file), r.problem))) for r in bad.head(3).itertuples()]
@@ -367,14 +373,14 @@ def from_folder(cls:Cohort,
     "The cohort in the folder at `path`; a `LymphoError` names its problems, or states that nothing is left."
     if on_problem not in ('raise', 'quarantine'):
         raise LymphoError(f'unknown on_problem {on_problem!r}', "use 'raise' or 'quarantine'")
-    layout = find_layout(path, layout)
+    check, layout = _check_command(path, layout), find_layout(path, layout)
     found = scan(path, reference_year, decode, layout)
     bad = found.problems[found.problems.severity!='note']
     if len(bad) and (on_problem=='raise' or 'cohort' in set(bad.severity)):
-        raise LymphoError(_message(path, bad), f'`lympho check {path}` lists them with their remedies')
+        raise LymphoError(_message(path, bad), f'{check} lists them with their remedies')
     patients, cells, problems = _leave_out(found)
     if len(bad): write_table(manifest, problems[problems.severity!='note'])
-    if patients.empty: raise LymphoError(f'no patient of {path} can be used', f'`lympho check {path}` lists why')
+    if patients.empty: raise LymphoError(f'no patient of {path} can be used', f'{check} lists why')
     root, year = Path(path).resolve(), reference_year or layout.reference_year or REFERENCE_YEAR
     return cls(root, patients, cells, problems, root.name, year, layout.reference_year==year)
 

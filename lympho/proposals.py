@@ -55,9 +55,9 @@ _LISTED = { # the likeliest first; folded
           'lebensalter, edad, eta',
     'birth':'birth, dob, date of birth, birth date, birthdate, birthday, year of birth, date de '
             'naissance, date naissance, naissance, ddn, annee de naissance, geburtsdatum, geburtstag, '
-            'geb datum, gebdat, geboren, geburtsjahr, fecha de nacimiento, data di nascita',
+            'geb datum, gebdat, geb, geb am, geboren, geburtsjahr, fecha de nacimiento, data di nascita',
     'count':'count, lymph count, lymphocyte count, lymphocytes, lymphocytes count, lymphocytes abs, '
-            'absolute lymphocytes, absolute lymphocyte count, alc, lymphs, lymph, lymphozyten, '
+            'absolute lymphocytes, absolute lymphocyte count, alc, ly abs, lym abs, lymphs, lymph, lymphozyten, '
             'lymphozyten abs, lymphozytenzahl, lymphozyten absolut, lymphocytose, taux de lymphocytes, '
             'nombre de lymphocytes, numeration lymphocytaire, lymphos, linfocitos, linfociti',
     'group':'group, person, person id, personne, gruppe',
@@ -138,15 +138,25 @@ def _fits(value, form):
     with contextlib.suppress(ValueError): return bool(datetime.strptime(date_part(value), strptime_form(form)))
     return False
 
+def _sign(date): return next((c for c in date if c in '/-.'), '')
+
+def _date_forms(text):
+    "Every form in which `text` is a date."
+    sign = _sign(date_part(text))
+    parts = ('D', 'M', 'YYYY'), ('D', 'M', 'YY'), ('M', 'D', 'YYYY'), ('M', 'D', 'YY'), ('YYYY', 'M', 'D')
+    return [f for f in ([sign.join(p) for p in parts] if sign else ['YYYY']) if _fits(text, f)]
+
+def _is_date(text):
+    "Is `text` a date, or a year in which a patient may be born?"
+    return bool(_date_forms(text)) and (_sign(text)!='' or text.strip()[:2] in ('19', '20'))
+
+# %% ../nbs/00c_proposals.ipynb #0d0a00d1
 def _guess_dates(values, questions):
     "Forms of the dates in `values`, one for each sign between their parts, as far as that can be decided."
     forms, groups = [], {}
-    for v in filter(None, map(date_part, values)):
-        groups.setdefault(next((c for c in v if c in '/-.'), ''), []).append(v)
-    for sign, dates in groups.items():
-        parts = [*(('D', 'M', y) for y in ('YYYY', 'YY')), *(('M', 'D', y) for y in ('YYYY', 'YY')), ('YYYY', 'M', 'D')]
-        candidates = [sign.join(p) for p in parts] if sign else ['YYYY']
-        fit = [f for f in candidates if all(_fits(d, f) for d in dates)]
+    for v in filter(None, map(date_part, values)): groups.setdefault(_sign(v), []).append(v)
+    for dates in groups.values():
+        fit = [f for f in _date_forms(dates[0]) if all(_fits(d, f) for d in dates)]
         if len(fit)==1: forms += fit
         else:
             which = f'are they {" or ".join(fit)}' if fit else 'they have several forms, or none'
@@ -226,6 +236,47 @@ def _by_values(table, columns):
                 break
     return res
 
+# %% ../nbs/00c_proposals.ipynb #0d0a00c2
+_NUMBER = r'[<>]? ?\d+(?:([.,])\d+)?'
+
+def _is_number(text): return re.fullmatch(_NUMBER, text)
+
+def _is_age(text): return text.isdigit() and int(text) <= 130
+
+def _may_be(values):
+    "What a column may be that most often holds such values, the likeliest first."
+    values = [v for v in map(str.strip, values) if v]
+    def most(test): return 2*sum(map(bool, map(test, values))) > len(values)
+    if not values: return []
+    ids = ['patient']*(len({*values})==len(values))
+    if most(_is_date): return ['birth']
+    if {*values} <= {*'012', '-1'}: return ['sex', 'label']
+    if most(_is_number): return ['age']*most(_is_age) + ['count', *ids]
+    if most(lambda v: _guess_sex(v, '')): return ['sex']
+    if most(lambda v: _guess_label(v) is not None): return ['label']
+    return ids or ['label', 'site', 'group', 'split']
+
+# %% ../nbs/00c_proposals.ipynb #0d0a00c3
+def _free_columns(table, columns):
+    "Each column that is not used, and what it may be that no other is."
+    taken = {*columns} | ({'age', 'birth'} if 'age' in columns or 'birth' in columns else set())
+    free = [c for c in dict.fromkeys(table.head) if c and c not in columns.values()]
+    return {c:[k for k in _may_be(table.values(c)) if k not in taken] for c in free}
+
+def _question_on(column, values, kinds):
+    "A question on a column that is not used, with a few of its values."
+    few = [*dict.fromkeys(v for v in map(str.strip, values) if v)][:3]
+    shown = ', '.join(repr(v[:30]) for v in few) or 'empty'
+    if not kinds: return f'column {column!r} ({shown}) is not used'
+    line = f'{kinds[0]} = {json.dumps(column, ensure_ascii=False)}'
+    return f'column {column!r} ({shown}): is it {" or ".join(kinds)}? Then write it among the columns, such as {line}'
+
+def _guess_decimal(values, others):
+    "The decimal sign of ages and counts; where they have none, that of all other columns of numbers, if it is one."
+    def signs(column): return {m[1] for v in column if (m := re.fullmatch(_NUMBER, v.strip()))} - {None}
+    if found := signs([*values.get('age', []), *values.get('count', [])]): return ',' if ',' in found else '.'
+    return ',' if {s for column in others for s in signs(column)}=={','} else '.'
+
 # %% ../nbs/00c_proposals.ipynb #1c65bf86
 def _is_class(names):
     "Are these folders of classes? A few words, at least one of them known, and no numbers in them."
@@ -299,23 +350,36 @@ class Proposal(NamedTuple):
     fields:dict # of Layout
     questions:list[str] # what could not be decided
 
-def _of_table(table, names, questions):
-    "Fields of a layout that state how `table` is written."
+# %% ../nbs/00c_proposals.ipynb #0d0a00d2
+_YEAR = 'reference_year: at which year are ages computed? Write that of the samples here, such as reference_year = 2024'
+
+def _known_columns(table, names, questions):
+    "Our names of the columns of `table`, as far as they are known."
     columns = _by_values(table, _guess_columns(table.head))
     if patient := _patient_column(table, columns, names): columns['patient'] = patient
     else: questions.append('[columns] which column holds the identifiers of the patients?')
+    if 'split' in columns and not any(map(_guess_part, table.values(columns['split']))): del columns['split']
+    return columns
+
+# %% ../nbs/00c_proposals.ipynb #0d0a00d3
+def _of_table(table, names, questions):
+    "Fields of a layout that state how `table` is written."
+    columns = _known_columns(table, names, questions)
     values = {name:table.values(column) for name, column in columns.items()}
-    numbers = values.get('age', []) + values.get('count', [])
+    free = _free_columns(table, columns)
+    questions += [_question_on(c, table.values(c), kinds) for c, kinds in free.items()]
     fields = dict(table=table.name, separator=table.separator, encoding=table.encoding, columns=columns)
-    fields['decimal'] = ',' if any(re.fullmatch(r'\s*\d+,\d+\s*', v) for v in numbers) else '.'
-    if 'birth' in columns: fields['dates'] = _guess_dates(values['birth'], questions)
+    fields['decimal'] = _guess_decimal(values, [table.values(c) for c in free])
+    may_be_birth = [v for c, kinds in free.items() if 'birth' in kinds for v in table.values(c) if _is_date(v)]
+    if dates := values.get('birth') or may_be_birth:
+        fields['dates'] = _guess_dates(dates, questions)
+        questions.append(_YEAR)
     if 'count' in columns: fields['unit'] = _guess_numbers(columns['count'], values['count'], questions)
     def words(*args): return _guess_words(*args, questions)
     def sex(word): return _guess_sex(word, columns['sex'])
     if 'label' in columns: fields['labels'] = words(values['label'], _guess_label, LABEL_WORDS, 'labels')
     if 'sex' in columns: fields['sexes'] = words(values['sex'], sex, SEX_WORDS, 'sexes')
-    if 'split' in columns and not any(map(_guess_part, values['split'])): del columns['split']
-    elif 'split' in columns: fields['splits'] = words(values['split'], _guess_part, SPLIT_WORDS, 'splits')
+    if 'split' in columns: fields['splits'] = words(values['split'], _guess_part, SPLIT_WORDS, 'splits')
     return fields
 
 # %% ../nbs/00c_proposals.ipynb #7b6e237d
