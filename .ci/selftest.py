@@ -26,6 +26,7 @@ PLANTED = ["# No sentence", "#| default_exp other", "#| export\nfrom math import
            "#| export\ndef long(x):\n    'Long.'\n" + "    x = x\n" * 30, "1/0",
            "# Maths\n\n$x^{2$"]
 STALE = ["# Stale\n\n> It is.", "# Links\n\n[a](nowhere.ipynb), [b](index.ipynb#nowhere), a twin", "1 + 1"]
+COPIED = ["# Copied\n\n> It is.", "#| hide\nfrom math import pi", "pi"]
 WRONG = {"data": {"text/plain": ["two"]}, "execution_count": None, "metadata": {}, "output_type": "execute_result"}
 WARNED = {"name": "stderr", "output_type": "stream", "text": ["a warning\n"]}
 TRIES = "\ndef tries(scale): yield 'a planted try', 'loss: of a file'\n"
@@ -44,6 +45,7 @@ EXPECTED = {  # what each check must say of these faults
     "names": ["0 is taken", "it needs `#| default_exp planted`", "twice: 00_planted.ipynb"],
     "imports": ["cohort has 01"],
     "cells": ["`#| exprot` is not among", "stores: stderr", "has 32 lines"],
+    "visible": ["79_copied.ipynb: cell `pi`: pi comes from a hidden cell"],
     "documented": ["judge_twice lacks a docment on y"],
     "checked": ["judge_twice has no check"],
     "files": ["model.npy is data", "patients.csv: such a file belongs into results/",
@@ -68,10 +70,10 @@ EXPECTED = {  # what each check must say of these faults
 
 
 def plant(root: Path):
-    "Put two bad notebooks and a bad module beside the first notebooks of a repository, and faults into other files."
+    "Put three bad notebooks and a bad module beside the first notebooks of a repository, and faults into other files."
     tries = [p for p in (root / ".ci/faults").glob("*.py") if p.stem not in ("run", "kit")]
     for path in [*(root / "nbs").glob("[!i0]*.ipynb"), *tries]: path.unlink()
-    for name, sources in {"00_planted": PLANTED, "98_stale": STALE}.items():
+    for name, sources in {"00_planted": PLANTED, "79_copied": COPIED, "98_stale": STALE}.items():
         kinds = ["markdown" if s.startswith("# ") else "code" for s in sources]
         cells = [mk_cell(s, k, id=f"{name}{i}") for i, (s, k) in enumerate(zip(sources, kinds))]
         if name == "00_planted": cells[4].outputs = [WARNED]

@@ -1,5 +1,6 @@
 "Checks that read notebooks, modules and files without running them; each yields one line a problem."
 import ast
+import builtins
 import csv
 import io
 import re
@@ -20,6 +21,7 @@ DATA = {*"jpg jpeg bmp tif tiff h5 hdf5 npy npz pt pth ckpt pkl pickle joblib sk
 PLACES = {"csv": "results/", "png": "nbs/images/", "gif": "nbs/images/"}
 MACHINE = r"(?<![\w.~*])/(?:home|Users|root|tmp|work|mnt|var/folders|private/var)\b/?[\w.-]*|[A-Z]:\\+Users\\+\w+"
 CONFLICT = r"(?m)^`?(?:<{7}|>{7}) "
+COPIED = r"[78]\d"  # numbers of tutorials and how-tos
 
 
 def titles(repo: Repo):
@@ -67,6 +69,25 @@ def cells(repo: Repo):
             if len(c.lines) > MAX_LINES: yield f"{c.where} has {len(c.lines)} lines, not {MAX_LINES}; cut it into ideas"
     yield f"note: lines of an exported cell: median {statistics.median(lines):g}, 90% {lines[9 * len(lines) // 10]}, " \
           f"most {lines[-1]}; {wide} of {sum(lines)} pass {MAX_WIDTH} characters"
+
+
+def visible(repo: Repo):
+    "Visible cells of tutorials and how-tos import and define whatever they use: a reader copies them in order."
+    for nb in (nb for nb in repo.notebooks if re.match(COPIED, nb.number)):
+        known = {*dir(builtins)}
+        for c in (c for c in nb.code if not c.flags & {"hide", "echo"}):
+            nodes = [*ast.walk(ast.parse("\n".join(c.lines)))]
+            known |= {name for n in nodes for name in defined(n)}
+            for name in sorted({n.id for n in nodes if isinstance(n, ast.Name)} - known):
+                yield f"{c.where}: {name} comes from a hidden cell; import or define it where a reader sees it"
+
+
+def defined(node) -> list[str]:
+    "The names that a node of a syntax tree defines."
+    if isinstance(node, ast.Name): return [] if isinstance(node.ctx, ast.Load) else [node.id]
+    if isinstance(node, ast.alias): return [(node.asname or node.name).split(".")[0]]
+    if isinstance(node, ast.arg): return [node.arg]
+    return [node.name] if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.ExceptHandler)) and node.name else []
 
 
 def documented(repo: Repo):
@@ -207,4 +228,4 @@ def phrases(repo: Repo):
         yield from ((f"{name}, paragraph {n}", "prose", p) for n, p in enumerate(paragraphs, 1))
 
 
-CHECKS = [titles, names, imports, cells, documented, checked, files, texts, packages, devices, words]
+CHECKS = [titles, names, imports, cells, visible, documented, checked, files, texts, packages, devices, words]

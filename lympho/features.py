@@ -32,12 +32,19 @@ from .pictures import SUFFIXES
 # %% ../nbs/26_features.ipynb #4e947952
 FEATURES = 'features', 'feats'
 NAMES = ('file_names', 'filenames', 'file_paths', 'image_names', 'image_paths', 'paths', 'names')
+_MAKERS = 'encoder', 'extractor', 'model_name', 'name'
 _WANTED = {*FEATURES, *NAMES, 'coords', 'digest'}
+
+def _as_text(x):
+    "`x` where it is a text, or a list or an array of one; else empty."
+    if isinstance(x, np.ndarray): x = x.ravel().tolist()
+    if isinstance(x, list) and len(x)==1: x = x[0]
+    if isinstance(x, bytes): x = x.decode(errors='replace')
+    return x if isinstance(x, str) else ''
 
 def _encoder_name(attributes):
     "What made the features, as a word that a recipe may have in its name; empty where no attribute names it."
-    known = (attributes.get(k) for k in ('encoder', 'extractor', 'model_name', 'name'))
-    name = next((x for x in known if isinstance(x, str)), '')
+    name = next(filter(None, (_as_text(attributes.get(k)) for k in _MAKERS)), '')
     return re.sub(r'[^\w.-]+', '-', name).strip('-.')
 
 # %% ../nbs/26_features.ipynb #c8c36ea0
@@ -58,7 +65,9 @@ def _read_h5(file):
 def _read_numpy(file):
     found = np.load(file, allow_pickle=False)
     if isinstance(found, np.ndarray): return {'features':found}, {}
-    with found: return {k:found[k] if k in _WANTED else None for k in found.files}, {}
+    with found:
+        attributes = {k:found[k] for k in _MAKERS if k in found.files}
+        return {k:found[k] if k in _WANTED else None for k in found.files}, attributes
 
 # %% ../nbs/26_features.ipynb #bdacbc77
 def _as_array(x):
@@ -277,9 +286,10 @@ def _read_files(files, images):
 def _mixed_kinds(kinds, files):
     "A problem for each file of another width or encoder than most, and a note on types that were converted."
     for column, what in (('width', '{} features a cell'), ('made_by', 'features of {!r}')):
-        if kinds.empty: return
-        common = kinds[column].mode().iloc[0]
-        for patient, other in kinds[column][kinds[column]!=common].items():
+        known = kinds[column][kinds[column].ne('')] # a file need not name its encoder
+        if known.empty: continue
+        common = known.mode().iloc[0]
+        for patient, other in known[known!=common].items():
             problem = f'has {what.format(other)}, most have {what.format(common)}'
             yield Problem(patient, files[patient].name, problem, 'give files of one encoder', 'patient')
     for dtype, n in kinds.dtype[kinds.dtype!='float16'].value_counts().items():
@@ -364,11 +374,11 @@ def _build(base, folder, problems, images, on_problem, manifest):
     patients = base.patients[~base.patients.patient.isin(lost)].reset_index(drop=True)
     if patients.empty: raise LymphoError(f'no patient of {base.root} has usable features', f'{manifest} lists why')
     ids = patients.patient.tolist()
-    known, width = kinds.loc[ids], int(kinds.loc[ids[0]].width)
+    known = kinds.loc[ids]
     return FeatureCohort(**vars(base) | dict(
         patients=patients, cells=pd.concat([cells[p] for p in ids], ignore_index=True), images=images,
         problems=found, files={p:files[p] for p in ids},
-        width=width, made_by=known.made_by.iloc[0]))
+        width=int(known.width.iloc[0]), made_by=next(filter(None, known.made_by), '')))
 
 
 # %% ../nbs/26_features.ipynb #8ba4e898
