@@ -523,9 +523,9 @@ def predict(
 
 # %% ../nbs/48_cli.ipynb #c11f0003
 def _year(model, cohort, layout, year):
-    "The year at which ages are taken: that given, that of the layout, or that of training."
-    from lympho.layouts import find_layout
-    return year or find_layout(cohort, layout).reference_year or model.info['reference_year']
+    "The year at which ages are taken: that given, that which the cohort states, or that of training."
+    from lympho.layouts import find_layout, stated_year
+    return year or stated_year(find_layout(cohort, layout)) or model.info['reference_year']
 
 def _load_model(run, features, cells):
     "The model in a folder; a LymphoError unless it reads what is given, and has cells where their table is wanted."

@@ -40,6 +40,7 @@ from lympho.layouts import (
     name_key,
     natural_key,
     normal_form,
+    stated_year,
 )
 from .pictures import OTHER_SUFFIXES, SUFFIXES, Picture, near_pairs, read_pictures
 
@@ -382,7 +383,7 @@ def from_folder(cls:Cohort,
     if len(bad): write_table(manifest, problems[problems.severity!='note'])
     if patients.empty: raise LymphoError(f'no patient of {path} can be used', f'{check} lists why')
     root, year = Path(path).resolve(), reference_year or layout.reference_year or REFERENCE_YEAR
-    return cls(root, patients, cells, problems, root.name, year, layout.reference_year==year)
+    return cls(root, patients, cells, problems, root.name, year, stated_year(layout)==year)
 
 # %% ../nbs/01_cohort.ipynb #5ee83553
 @patch

@@ -26,7 +26,7 @@ from .attributes import REFERENCE_YEAR, Problem, few_notes, opposite_labels, pro
 from .cohort import Cohort, scan
 from .core import LymphoError, cache_folder, digest, progress, write_table
 from .encoders import FeatureStore, image_store
-from .layouts import Layout, find_layout, name_key
+from .layouts import Layout, find_layout, name_key, stated_year
 from .pictures import SUFFIXES
 
 # %% ../nbs/26_features.ipynb #4e947952
@@ -408,7 +408,7 @@ def from_features(cls:Cohort,
     layout = find_layout(path, layout)
     patients, problems = _read_table(path, reference_year, layout)
     root, year = Path(path).resolve(), reference_year or layout.reference_year or REFERENCE_YEAR
-    base = Cohort(root, patients, pd.DataFrame(), problem_table([]), root.name, year)
+    base = Cohort(root, patients, pd.DataFrame(), problem_table([]), root.name, year, stated_year(layout)==year)
     return _build(base, folder, problems, None, on_problem, manifest)
 
 # %% ../nbs/26_features.ipynb #b9a9cfdc

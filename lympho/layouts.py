@@ -6,7 +6,7 @@
 __all__ = ['COLUMNS', 'ATTRIBUTES', 'OPTIONAL', 'LABEL_WORDS', 'SEX_WORDS', 'SPLIT_WORDS', 'DATE_FORMS', 'DATE_EXAMPLE',
            'LAYOUTS', 'LAYOUT_FILE', 'MAX_COLUMNS', 'normal_form', 'word_key', 'natural_key', 'name_key', 'date_part',
            'strptime_form', 'check_folders', 'check_files', 'Layout', 'read_toml', 'read_layout', 'find_layout',
-           'read_rows', 'find_column', 'is_system', 'Bag', 'image_paths', 'hidden_images', 'find_bags']
+           'stated_year', 'read_rows', 'find_column', 'is_system', 'Bag', 'image_paths', 'hidden_images', 'find_bags']
 
 # %% ../nbs/00b_layouts.ipynb #3299c03e
 import codecs
@@ -280,6 +280,12 @@ def find_layout(
     if layout.refused: raise LymphoError(layout.refused, 'use a cohort whose images are grouped by patient')
     if not layout.table or (path/layout.table).is_file(): return layout
     raise LymphoError(f'{path} has no file {layout.table}', 'name the table of attributes in the layout')
+
+def stated_year(
+    layout:Layout, # of a cohort
+) -> int|None: # None where it is a ready-made layout, or states no year
+    "The year of sampling that whoever laid out the cohort states."
+    return None if layout in LAYOUTS.values() else layout.reference_year
 
 # %% ../nbs/00b_layouts.ipynb #d491d82a
 _CODECS = {'utf-8':'utf-8', 'latin-1':'cp1252'} # spreadsheets of the West write cp1252, which is more than Latin-1
