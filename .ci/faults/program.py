@@ -44,7 +44,8 @@ def one_line(status: int, said: str) -> str:
     if said == "hang": return "hang"
     if status in (0, -signal.SIGKILL, -signal.SIGTERM): return "held"
     if "internal error" in said or "Traceback" in said: return f"internal error: {said[-200:]}"
-    return "named" if len(said.strip().splitlines()) == 1 else f"internal error: several lines: {said[:200]}"
+    n = len(said.strip().splitlines())
+    return "named" if n == 1 else f"internal error: status {status}, {n} lines: {said[:200]}"
 
 
 def living(group: int) -> bool:
