@@ -402,9 +402,10 @@ def read_patients(
     raw, problems = _read_raw(Path(path), layout)
     if any(p.severity=='cohort' for p in problems): return _typed([], []), problems
     problems += _identifier_problems(raw.patient, layout.table)
-    rows = _parsed(raw, layout, reference_year or layout.reference_year or REFERENCE_YEAR, problems)
+    year = reference_year or layout.reference_year
+    rows = _parsed(raw, layout, year or REFERENCE_YEAR, problems)
     problems += [*_missing_notes(rows, raw, layout), *_label_notes(rows, layout), *_implausible_notes(rows, layout)]
-    problems += _year_notes(rows, layout, reference_year or layout.reference_year)
+    problems += _year_notes(rows, layout, year)
     problems += few_notes(_same_person(rows, layout), 'rows are alike')
     return _typed(rows, [c for c in (*OPTIONAL, 'micrometres') if c in raw]), problems
 

@@ -23,7 +23,8 @@ from .crossval import Run, crossval, leaderboard
 from .fitting import FittedModel, fit, fit_fold
 from .interpret import explain
 from .metrics import format_interval, pr_band, roc_band
-from .patient import around_crop, cell_pictures, crop_sides, no_pictures, page_name, patient_page, shows_pictures
+from .patient import NO_CELL_COUNTS, around_crop, cell_pictures, crop_sides, no_pictures, page_name, patient_page
+from .patient import shows_pictures
 from .quality import usable_cells
 from .recipes import BASELINE, RECIPES
 from .report_kit import DISCLAIMER, Page, cells_html, contents_html, facts_html, figure_html, page, section_html
@@ -351,6 +352,7 @@ def _show_cells(model, cohort, cells, caption, kind):
 def _cells(model, cohort, n=12):
     "The cells that move the logit most, at most one a patient."
     pictured = [p for p in cohort.patients.patient if shows_pictures(model, cohort, p)]
+    if model.ignores_images: return [P(NO_CELL_COUNTS)]
     if not pictured: return [P(no_pictures(cohort))]
     explanation = explain(model, cohort, pictured)
     ranked = _ranked_cells(explanation)
@@ -397,8 +399,8 @@ def _made_with(run):
     made = {'recipe':f'{recipe.name}, digest {recipe.digest}, seed {recipe.seed}',
             'cohort':f'digest {run.info["cohort"]["digest"]}', 'folds':f'digest {run.info["folds"]["digest"]}',
             'predictions':f'digest {run.info["predictions"]}'}
-    weights = f', weights {features["weights"]}' if 'weights' in (features or ()) else '' # files name none
-    if features: made['encoder'] = features['encoder'] + weights
+    if features: # those of files name no weights
+        made['encoder'] = ', weights '.join(filter(None, (features['encoder'], features.get('weights'))))
     return facts_html(made), table_html(versions, 'Versions of the environment.')
 
 # %% ../nbs/47_report.ipynb #47a10002
