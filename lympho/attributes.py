@@ -402,8 +402,7 @@ def read_patients(
     raw, problems = _read_raw(Path(path), layout)
     if any(p.severity=='cohort' for p in problems): return _typed([], []), problems
     problems += _identifier_problems(raw.patient, layout.table)
-    year = reference_year or layout.reference_year
-    rows = _parsed(raw, layout, year or REFERENCE_YEAR, problems)
+    rows = _parsed(raw, layout, (year := reference_year or layout.reference_year) or REFERENCE_YEAR, problems)
     problems += [*_missing_notes(rows, raw, layout), *_label_notes(rows, layout), *_implausible_notes(rows, layout)]
     problems += _year_notes(rows, layout, year)
     problems += few_notes(_same_person(rows, layout), 'rows are alike')
