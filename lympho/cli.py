@@ -73,12 +73,6 @@ def _noting_interrupts():
         signal.signal(signal.SIGINT, old)
 
 # %% ../nbs/48_cli.ipynb #dd5db5ed
-def _load_plugins():
-    "See load_plugins; nothing is imported where the user names none."
-    if not os.environ.get('LYMPHO_PLUGINS'): return
-    from lympho.core import load_plugins
-    load_plugins()
-
 def command(
     f, # a function whose arguments carry docments
     to:typer.Typer=app, # the program that gets it
@@ -88,7 +82,8 @@ def command(
     params = [_parameter(p, docs[name]) for name, p in signature.parameters.items()]
     def run(*args, **kwargs):
         try:
-            _load_plugins()
+            from lympho.core import load_plugins
+            load_plugins()
             f(*args, **kwargs)
         except KeyboardInterrupt: raise Stopped() from None
     run.__name__, run.__doc__, run.__signature__ = f.__name__, f.__doc__, signature.replace(parameters=params)
