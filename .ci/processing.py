@@ -74,15 +74,17 @@ class entries(processors.add_show_docs):
 
 
 class Links(NbdevLookup):
-    "Links for names in backticks: to the own page first, the command last; of other libraries only classes and paths."
+    "Links for names in backticks: a plain word leads to its own page alone; of other libraries only classes and paths."
     def __init__(self, stem: str):
         super().__init__()
         stems = {k.split(".")[1] for k in self.syms if k.startswith(f"{LIB}.")}
-        self.modules = [f"{LIB}.{s}" for s in sorted(stems, key=lambda s: (s != stem, s == "cli", s))]
+        self.modules = [f"{LIB}.{s}" for s in sorted(stems, key=lambda s: (s != stem, s))]
+        self.own = f"{LIB}.{stem}"
 
     def doc(self, sym: str) -> str | None:
         "The address of the page for `sym`, relative where it is ours."
-        ours = next((self.syms[f"{m}.{sym}"] for m in self.modules if f"{m}.{sym}" in self.syms), None)
+        places = [self.own] if re.fullmatch("[a-z]+", sym) else self.modules  # `train` may be a folder
+        ours = next((self.syms[f"{m}.{sym}"] for m in places if f"{m}.{sym}" in self.syms), None)
         if ours or sym.startswith(f"{LIB}."): return (ours or self.syms.get(sym, [None]))[0]
         return super().doc(sym) if re.match(r"[A-Z]|\w+\.\w+\.", sym) else None
 
@@ -137,7 +139,8 @@ class tables(Processor):
         for data in (o["data"] for o in cell.get("outputs", []) if "text/html" in o.get("data", {})):
             html = re.sub(r"<style.*?</style>| border=\"1\"", "", "".join(data.pop("text/html")), flags=re.DOTALL)
             if "sk-top-container" in html: continue  # an estimator, of which the text says enough
-            html = re.sub(r"(?<=\d)([,\]]?) (?=\[?[-+\d.]+[,\]])", r"\1&nbsp;", html)  # .9 [.8, 1.] stays in one line
+            html = re.sub(r"(\[[-+\d.]+,) (?=[-+\d.]+\])", r"\1&nbsp;", html)  # [.8, .9] stays in one line
+            html = re.sub(r"(?<=\w)_(?=\w+</th>)", "_<wbr>", html)  # missed_rate may take two
             data.clear()
             data["text/markdown"] = f"```{{=html}}\n{html}\n```"
 
