@@ -127,6 +127,16 @@ def main(
     print('lympho: ' + printable(' '.join(problem.split())), file=sys.stderr)
     sys.exit(130 if interrupts else 1)
 
+# %% ../nbs/48_cli.ipynb #5dc77d39
+def _rich_table(df, title):
+    "The table for a terminal, where no cell is cut."
+    from rich.table import Column, Table
+    from lympho.core import printable
+    columns = [Column(str(c), overflow='fold') for c in df.columns]
+    table = Table(*columns, title=title or None, title_justify='left')
+    for row in df.astype(str).itertuples(index=False): table.add_row(*map(printable, row))
+    return table
+
 # %% ../nbs/48_cli.ipynb #5dc77d38
 def show_table(
     df, # a pandas DataFrame; its index is shown where it has a name
@@ -134,13 +144,13 @@ def show_table(
 ):
     "Print `df` on standard output."
     from rich.console import Console
-    from rich.table import Table
-    from lympho.core import printable
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal: console.width = 240
     df = df.reset_index() if df.index.name else df
-    table = Table(*map(str, df.columns), title=title or None, title_justify='left')
-    for row in df.astype(str).itertuples(index=False): table.add_row(*map(printable, row))
-    console = Console(highlight=False)
-    Console(highlight=False, markup=False, width=console.width if console.is_terminal else 240).print(table)
+    turned = df.set_index(df.columns[0]).T.rename_axis(df.columns[0]).reset_index()
+    tables, wide = [_rich_table(d, title) for d in (df, turned)], console.options.update(width=1000)
+    fits = (t for t in tables if console.measure(t, options=wide).maximum <= console.width)
+    console.print(next(fits, tables[0]))
 
 # %% ../nbs/48_cli.ipynb #a6548cce
 def _check_problems(problems, cohort):
@@ -400,7 +410,7 @@ def report(
     find_entries(out := out or run/'report.html', card) # refused before any work
     done = Run.load(run, _read(cohort, quarantine, run.parent/'quarantine.csv', reference_year, layout, features))
     others = clinical_runs(done)
-    done.report(out, others=others, n_jobs=jobs, card=card, pages=pages)
+    done.report(out, others=others, n_jobs=jobs, card=card, pages=pages, kept=run)
     _show(done, others, out)
 
 # %% ../nbs/48_cli.ipynb #197cecbc
@@ -451,11 +461,12 @@ def _is_in_run(file): return any((file.parent/f).is_file() for f in ('metrics.js
 # %% ../nbs/48_cli.ipynb #c11f0004
 def _recipe_in(folder):
     "The recipe of a run or model in a folder; a LymphoError where there is none."
+    from lympho.core import suggest_folder
     from lympho.recipes import read_recipe
     file = next((f for f in (folder/'recipe.json', folder/'fit'/'recipe.json') if f.is_file()), None)
     if file: return read_recipe(file)
-    raise _error(f'{folder} holds no finished run and no fitted model',
-                 'make it with `lympho crossval` or `lympho train`')
+    remedy = suggest_folder(folder, 'recipe.json', 'make it with `lympho crossval` or `lympho train`')
+    raise _error(f'{folder} holds no finished run and no fitted model', remedy)
 
 # %% ../nbs/48_cli.ipynb #c11f00f4
 def _pages(run, cohort):

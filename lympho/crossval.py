@@ -28,7 +28,7 @@ from . import __version__
 from .clinical import decision_logit
 from .cohort import Cohort
 from .core import LymphoError, Schema, cache_folder, derive_seed, digest, end_with_parent, environment
-from .core import load_plugins, locked, progress, read_sealed, read_sealed_table, read_table
+from .core import load_plugins, locked, progress, read_sealed, read_sealed_table, read_table, suggest_folder
 from .core import write_sealed, write_sealed_table, write_table, write_text
 from .metrics import compare, evaluate, format_interval
 from .recipes import BASELINE, Recipe, find_recipe, read_recipe
@@ -221,7 +221,8 @@ def _refuse_earlier(folder):
 def _read_info(folder):
     "What `metrics.json` holds."
     file, remedy = folder/'metrics.json', 'make it with `lympho crossval`; an unfinished one resumes'
-    if not file.is_file(): raise LymphoError(f'{folder} holds no finished run', remedy)
+    if not file.is_file():
+        raise LymphoError(f'{folder} holds no finished run', suggest_folder(folder, file.name, remedy))
     return read_sealed(file, _RunInfo)
 
 _AGAIN = 'restore it, or run again with --force'

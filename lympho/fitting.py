@@ -28,8 +28,8 @@ from sklearn.exceptions import InconsistentVersionWarning
 from .calibration import WorseThanChance, check_prevalence
 from .clinical import decision_logit
 from .cohort import LOW_COUNT, Cohort
-from .core import LymphoError, Schema, atomic, derive_seed, digest, environment, read_sealed, version_note
-from .core import write_sealed, write_table, write_text
+from .core import LymphoError, Schema, atomic, derive_seed, digest, environment, read_sealed, suggest_folder
+from .core import version_note, write_sealed, write_table, write_text
 from .crossval import Run, crossval, one_thread, patient_rows, run_key
 from .domain import MIN_PATIENTS, Domain, DomainFields, fit_domain
 from .pooled import add_image_features, bag_table
@@ -687,7 +687,8 @@ def _find_model(folder):
     for place in (folder/'fit', folder):
         if (place/'model.json').is_file(): return place
         if (place/'fit.json').is_file(): raise LymphoError(f'{place} holds a model of an older version', 'fit it again')
-    raise LymphoError(f'{folder} holds no fitted model', 'make it with `lympho train`')
+    remedy = suggest_folder(folder, 'fit/model.json', 'make it with `lympho train`')
+    raise LymphoError(f'{folder} holds no fitted model', remedy)
 
 # %% ../nbs/43_fitting.ipynb #d202e1a5
 def _read_info(folder):

@@ -449,10 +449,10 @@ def report(
 # %% ../nbs/47_report.ipynb #f22b2c2b
 _run_report = report # the method below has the same name
 
-def _for_report(run, others, path, n_jobs):
+def _for_report(run, others, folder, n_jobs):
     "Inner predictions of a run and of the clinical baseline, and the recipe fitted on all, if it reads images."
     runs = [run, *(r for r in others if r.recipe.name==BASELINE and r.recipe!=run.recipe)]
-    folders = [path and Path(path).parent, *[None]*(len(runs) - 1)]
+    folders = [folder, *[None]*(len(runs) - 1)]
     inner = {r.recipe.name:r.inner_predictions(folder=f, n_jobs=n_jobs) for r, f in zip(runs, folders)}
     return inner, fit(run.check_cohort(), run.recipe, miss_rate=0) if run.recipe.encoder else None
 
@@ -488,12 +488,14 @@ def report(self:Run,
     with_equal_bags:bool=False, # run the folds again with equal bags, see equal_bags
     card:Path|str|None=None, # TOML that the authors have filled in, see find_entries; None: that beside path, if any
     pages:bool=False, # write the pages of patients with a wrong decision
+    kept:Path|str|None=None, # folder of the run, where inner predictions are kept; None: that of path
 ) -> Page: # which a notebook shows
-    "The report of this run, see `report`; its card, see `write_card`, and inner predictions are kept beside it."
+    "The report of this run, see `report`, and beside it the card, see `write_card`."
     _check_path(self, path, card, pages)
     entries = find_entries(path, card) if path else None
     others = clinical_runs(self, n_jobs=n_jobs) if others is None else others
-    inner, model = (None, None) if brief else _for_report(self, others, path, n_jobs)
+    kept = kept or path and Path(path).parent
+    inner, model = (None, None) if brief else _for_report(self, others, kept, n_jobs)
     if pages: _write_pages(self, path, inner)
     equal = equal_bags(self) if with_equal_bags else None
     text = _run_report(self, others, inner, model, equal, path and _links(self, path))
