@@ -20,4 +20,5 @@ def main(): # nothing; the process exits
     "Import the commands and run the command line of this process."
     signal.signal(signal.SIGINT, _end)
     from lympho.cli import main as run
-    run(sys.argv[1:])
+    try: run(sys.argv[1:])
+    finally: signal.signal(signal.SIGINT, signal.SIG_IGN)
