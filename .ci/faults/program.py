@@ -1,6 +1,6 @@
 """The program as a user starts it: killed at random points, stopped by Ctrl-C, without room on the disk, twice at once.
 
-A loss is a run that cannot be finished by the same command afterwards, or differs from one that was never disturbed.
+A loss is a command that cannot be finished by the same words afterwards, or writes another byte than undisturbed.
 """
 import os
 import random
@@ -18,17 +18,26 @@ from lympho.core import derive_seed, write_table
 from lympho.synthetic import synth_cohort
 
 PROGRAM = [sys.executable, "-c", "from lympho.start import main; main()"]
-KEPT = "recipe.json folds.csv predictions.csv".split()  # of a run: equal, byte by byte, however it was made
+RUN = "late-morphometry-2-folds"
+COMMANDS = {  # each command that writes, into a folder of its own, which holds its cache too
+    "crossval": "crossval cohort --recipe late-morphometry --folds 2 --folder {}/runs",
+    "train": "train cohort --recipe late-morphometry --folds 2 --folder {}/runs",
+    "features": "features cohort --recipe late-morphometry",
+    "report": f"report crossval/runs/{RUN} cohort --out {{}}/report.html",
+    "predict": f"predict train/runs/{RUN} cohort --everyone --out {{}}/predictions.csv",
+    "validate": f"validate train/runs/{RUN} other --out {{}}/validation",
+    "explain": f"explain train/runs/{RUN} cohort --patient P1 --out {{}}/page.html",
+    "synth": "synth {}/cohort --patients 8 --force"}
 
 
-def start(words, home: Path, limit: int | None = None) -> subprocess.Popen:
+def start(words, home: Path, limit: int | None = None, cache: str = "cache") -> subprocess.Popen:
     "The program with these words, in a group of its own; `limit` is the largest size of a file."
     def limited():
         if limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.Popen([*PROGRAM, *map(str, words)], cwd=home, text=True, start_new_session=True,
                             preexec_fn=limited, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=os.environ | {"LYMPHO_CACHE": str(home/"cache")})
+                            env=os.environ | {"LYMPHO_CACHE": str(home/cache)})
 
 
 def finished(p: subprocess.Popen, seconds: float = 300) -> tuple[int, str]:
@@ -58,12 +67,14 @@ def living(group: int) -> bool:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {name: (folder/name).read_bytes() for name in KEPT}
+    "What was written there, but for locks."
+    files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file() and f.suffix != ".lock"}
+    return {name: f.read_bytes() for name, f in files.items()}
 
 
-def interrupted(words, home, place, whole, sign, wait) -> str:
+def interrupted(words, home, place, whole, sign, wait, cache="cache") -> str:
     "Send `sign` after some seconds; then the same command finishes what was begun, and nothing lives on or lies about."
-    p = start(words, home)
+    p = start(words, home, cache=cache)
     time.sleep(wait)
     if p.poll() is None: os.killpg(p.pid, sign) if sign == signal.SIGINT else p.send_signal(sign)
     outcome = one_line(*finished(p))
@@ -71,11 +82,25 @@ def interrupted(words, home, place, whole, sign, wait) -> str:
     if living(p.pid):
         os.killpg(p.pid, signal.SIGKILL)
         return "loss: a process lives on"
-    status, said = finished(start(words, home))
+    status, said = finished(start(words, home, cache=cache))
     if status: return f"loss: the same command fails afterwards: {said[-200:]}"
-    if content(place) != whole: return "wrong answer: the resumed run differs from an undisturbed one"
-    left = [f.name for f in place.parent.glob(".*-*")] + [f.name for f in place.glob(".*-*")]
-    return f"loss: {left[0]} lies about" if left else outcome
+    if content(place) != whole: return f"wrong answer: other files than undisturbed: {words}"
+    left = [*place.parent.glob(".*-*"), *place.rglob(".*-*")]
+    return f"loss: {left[0].name} lies about" if left else outcome
+
+
+def killed(home: Path, r: random.Random):
+    "Every command that writes, killed three times."
+    for seed, name in enumerate(("cohort", "other")): synth_cohort(home/name, 24, seed, cells=(16, 17))
+    for name, line in COMMANDS.items():
+        begun = time.monotonic()
+        undisturbed = start(line.format(name).split(), home, cache=f"{name}/cache")
+        yield f"{name}, undisturbed", one_line(*finished(undisturbed))
+        seconds, whole = time.monotonic() - begun, content(home/name)
+        for folder in (f"{name}{i}" for i in range(3)):
+            words, wait = line.format(folder).split(), r.uniform(.1, seconds)
+            outcome = interrupted(words, home, home/folder, whole, signal.SIGKILL, wait, f"{folder}/cache")
+            yield f"{name}, killed", outcome
 
 
 def starts(home: Path, r: random.Random):
@@ -121,4 +146,8 @@ def tries(scale):
     r = random.Random(derive_seed(0, "program"))
     with tempfile.TemporaryDirectory() as d:
         for _ in range(count(100, scale)): yield "a full disk", full_disk(Path(d), 2**r.randrange(12, 16))
-        if scale == 1: yield from starts(Path(d), r)
+        if scale < 1: return
+        for part in (starts, killed):
+            home = Path(d)/part.__name__
+            home.mkdir()
+            yield from part(home, r)
