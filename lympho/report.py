@@ -500,7 +500,7 @@ def report(self:Run,
     equal = equal_bags(self) if with_equal_bags else None
     text = _run_report(self, others, inner, model, equal, path and _links(self, path))
     if not path: return text
-    write_text(path, text)
     write_card(self, path, inner and inner[self.recipe.name], entries)
+    write_text(path, text) # last: where it is there, nothing is missing
     return text
 

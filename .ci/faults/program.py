@@ -84,7 +84,9 @@ def interrupted(words, home, place, whole, sign, wait, cache="cache") -> str:
         return "loss: a process lives on"
     status, said = finished(start(words, home, cache=cache))
     if status: return f"loss: the same command fails afterwards: {said[-200:]}"
-    if content(place) != whole: return f"wrong answer: other files than undisturbed: {words}"
+    made = content(place)
+    if other := sorted(name for name in {*made, *whole} if made.get(name) != whole.get(name)):
+        return f"wrong answer: {', '.join(other)} other than undisturbed"
     left = [*place.parent.glob(".*-*"), *place.rglob(".*-*")]
     return f"loss: {left[0].name} lies about" if left else outcome
 

@@ -3,7 +3,7 @@
 A module of tries is a file beside this one with a function `tries(scale)` that yields `(kind, outcome)`, a try at a
 time: the kind is a phrase, and the outcome begins with one of the six words of `kit.OUTCOMES`, perhaps followed by a
 colon and what happened. `scale` is 1, or a share of it with --short. The exit status is 1 unless the last four are
-0 everywhere.
+0 everywhere. A whole module leaves its sums in results/faults.csv.
 """
 import argparse
 import faulthandler
@@ -43,6 +43,20 @@ def table(counts: dict[str, Counter]) -> str:
     return "\n".join(lines)
 
 
+def write_sums(counts: dict[str, Counter], file: Path):
+    "The sums of these modules in a table; rows of the others stay as they are."
+    import pandas as pd
+    from kit import OUTCOMES
+
+    from lympho.core import write_table
+    names = [kind.split(":")[0] for kind in counts]
+    sums = pd.DataFrame(list(counts.values()), columns=OUTCOMES).fillna(0).astype(int).groupby(names).sum()
+    sums.insert(0, "tries", sums.sum(axis=1))
+    old = pd.read_csv(file, index_col="module") if file.is_file() else sums
+    table = pd.concat([old.drop(index=sums.index, errors="ignore"), sums]).sort_index().rename_axis("module")
+    write_table(file, table.reset_index())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a few of the tries, for every run of the checks")
@@ -57,6 +71,7 @@ def main():
             print(line, flush=True)
     print(f"{table(counts)}\n{time.time() - start:.0f} s")
     if not counts: sys.exit("no try was made")
+    if not args.short: write_sums(counts, HERE.parent.parent/"results/faults.csv")
     sys.exit(bool(bad))
 
 
