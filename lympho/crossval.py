@@ -10,6 +10,7 @@ __all__ = ['SHOWN', 'one_thread', 'patient_rows', 'predict_fold', 'Run', 'run_ke
 import json
 import os
 import shutil
+import signal
 import sys
 import warnings
 from contextlib import contextmanager, suppress
@@ -354,13 +355,23 @@ def _dask_client(address):
         raise LymphoError(f'no dask scheduler responds at {address} ({e})', remedy) from None
 
 # %% ../nbs/36_crossval.ipynb #02827dcb
+_INTERRUPT = {signal.SIGINT} if hasattr(signal, 'pthread_sigmask') else None # None: Windows
+
+@contextmanager
+def _holding_interrupts():
+    "Ctrl-C waits for the end of the block; a process that starts in it never meets one, and is ended by its parent."
+    old = _INTERRUPT and signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
+    try: yield
+    finally:
+        if _INTERRUPT: signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
 def _fan_out(jobs, n_jobs, dask):
     "Results of `jobs` in their order: by processes of this machine, or by the workers of a dask cluster."
     if dask is None:
         # a worker that has grown is replaced; no job is lost
         warnings.filterwarnings('ignore', 'A worker stopped while some jobs were given', UserWarning)
         watch = dict(initializer=end_with_parent, initargs=(os.getpid(),))
-        return Parallel(n_jobs, return_as='generator', **watch)(jobs)
+        with _holding_interrupts(): return Parallel(n_jobs, return_as='generator', **watch)(jobs)
     with _dask_client(dask), parallel_config('dask'): return Parallel(n_jobs)(jobs)
 
 # %% ../nbs/36_crossval.ipynb #6509f7b2

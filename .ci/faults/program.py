@@ -21,7 +21,7 @@ PROGRAM = [sys.executable, "-c", "from lympho.start import main; main()"]
 RUN = "late-morphometry-2-folds"
 COMMANDS = {  # each command that writes, into a folder of its own, which holds its cache too
     "crossval": "crossval cohort --recipe late-morphometry --folds 2 --folder {}/runs",
-    "train": "train cohort --recipe late-morphometry --folds 2 --folder {}/runs",
+    "train": "train cohort --recipe late-morphometry --folds 2 --folder {}/runs --force",
     "features": "features cohort --recipe late-morphometry",
     "report": f"report crossval/runs/{RUN} cohort --out {{}}/report.html",
     "predict": f"predict train/runs/{RUN} cohort --everyone --out {{}}/predictions.csv",
@@ -93,7 +93,7 @@ def interrupted(words, home, place, whole, sign, wait, cache="cache") -> str:
 
 def killed(home: Path, r: random.Random):
     "Every command that writes, killed three times."
-    for seed, name in enumerate(("cohort", "other")): synth_cohort(home/name, 24, seed, cells=(16, 17))
+    for seed, name in enumerate(("cohort", "other")): synth_cohort(home/name, 40, seed, cells=(16, 17))
     for name, line in COMMANDS.items():
         begun = time.monotonic()
         undisturbed = start(line.format(name).split(), home, cache=f"{name}/cache")
