@@ -13,14 +13,16 @@ import shutil
 import signal
 import sys
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from fastcore.basics import patch
 from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from pydantic import InstanceOf
 from threadpoolctl import threadpool_limits
 
@@ -360,10 +362,11 @@ _INTERRUPT = {signal.SIGINT} if hasattr(signal, 'pthread_sigmask') else None # N
 @contextmanager
 def _holding_interrupts():
     "Ctrl-C waits for the end of the block; a process that starts in it never meets one, and is ended by its parent."
-    old = _INTERRUPT and signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
+    if not _INTERRUPT: return (yield)
+    for tracker in (resource_tracker, loky_tracker): tracker.ensure_running() # each unblocks what it has blocked
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPT)
     try: yield
-    finally:
-        if _INTERRUPT: signal.pthread_sigmask(signal.SIG_SETMASK, old)
+    finally: signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 def _fan_out(jobs, n_jobs, dask):
     "Results of `jobs` in their order: by processes of this machine, or by the workers of a dask cluster."
@@ -371,7 +374,8 @@ def _fan_out(jobs, n_jobs, dask):
         # a worker that has grown is replaced; no job is lost
         warnings.filterwarnings('ignore', 'A worker stopped while some jobs were given', UserWarning)
         watch = dict(initializer=end_with_parent, initargs=(os.getpid(),))
-        with _holding_interrupts(): return Parallel(n_jobs, return_as='generator', **watch)(jobs)
+        held = nullcontext() if n_jobs==1 else _holding_interrupts()
+        with held: return Parallel(n_jobs, return_as='generator', **watch)(jobs)
     with _dask_client(dask), parallel_config('dask'): return Parallel(n_jobs)(jobs)
 
 # %% ../nbs/36_crossval.ipynb #6509f7b2
