@@ -137,6 +137,10 @@ def _rich_table(df, title):
     for row in df.astype(str).itertuples(index=False): table.add_row(*map(printable, row))
     return table
 
+def _fits(console, table):
+    "Can the table be shown without folding a cell?"
+    return console.measure(table, options=console.options.update(width=1000)).maximum <= console.width
+
 # %% ../nbs/48_cli.ipynb #5dc77d38
 def show_table(
     df, # a pandas DataFrame; its index is shown where it has a name
@@ -147,10 +151,11 @@ def show_table(
     console = Console(highlight=False, markup=False)
     if not console.is_terminal: console.width = 240
     df = df.reset_index() if df.index.name else df
-    turned = df.set_index(df.columns[0]).T.rename_axis(df.columns[0]).reset_index()
-    tables, wide = [_rich_table(d, title) for d in (df, turned)], console.options.update(width=1000)
-    fits = (t for t in tables if console.measure(t, options=wide).maximum <= console.width)
-    console.print(next(fits, tables[0]))
+    table = _rich_table(df, title)
+    if console.is_terminal and not _fits(console, table):
+        turned = _rich_table(df.set_index(df.columns[0]).T.rename_axis(df.columns[0]).reset_index(), title)
+        if _fits(console, turned): table = turned
+    console.print(table)
 
 # %% ../nbs/48_cli.ipynb #a6548cce
 def _check_problems(problems, cohort):

@@ -36,7 +36,7 @@ from .report_statistics import calibration_table, data_card, decision_table, fir
 from .report_statistics import low_count_calibration, low_count_decided, low_count_decisions
 from .report_statistics import low_count_differences, low_count_net_benefit, low_count_patients, low_count_scores
 from .report_statistics import miss_table, model_card, own_threshold_table, predictive_table, protocol
-from .report_statistics import referral_table, subgroup_scores
+from .report_statistics import referral_table, share_cells, subgroup_scores
 from .shortcuts import equal_bags, invariance, matched_finding, matched_scores, shortcut_finding, shortcut_table
 from .shortcuts import shortcuts, site_scores
 from .triage import fit_triage_rule, plot_decision
@@ -262,21 +262,12 @@ def _low_count_decided(runs, inner, limit):
                         'Decision curve of the low-count subset, first repeat.',
                         'Net benefit of referring by the model, of referring all and none; the table holds gains.')
     own = runs[0].recipe.name
-    return [table_html(_share_cells(low_count_decisions(decided, limit)), _DECIDED, own),
+    return [table_html(share_cells(low_count_decisions(decided, limit)), _DECIDED, own),
             table_html(interval_cells(low_count_net_benefit(decided)), _NET, own),
             Div(table_html(low_count_calibration(decided), 'Calibration within the subset; first repeat, 95% '
                            'intervals.', own), curve, cls='side')]
 
 # %% ../nbs/47_report.ipynb #0348920c
-def _share_cells(decisions):
-    "Decisions of the low-count subset as cells: patients, and shares with their intervals."
-    cells = {}
-    for name, n in (('missed', 'tumoral'), ('avoided', 'reactive')):
-        cells |= {n:decisions[n].map('{:.0f}'.format), name:decisions[name].map('{:.1f}'.format),
-                  f'share {name}':[f'{v:.0%} [{low:.0%}, {high:.0%}]' for v, low, high in
-                                   decisions[[f'{name}_rate', f'{name}_low', f'{name}_high']].to_numpy()]}
-    return pd.DataFrame(cells, decisions.index)
-
 def _difference_cells(differences):
     "Differences within the low-count subset as cells."
     rows = [{'difference':format_interval(*row[['difference', 'low', 'high']]),
@@ -351,8 +342,8 @@ def _show_cells(model, cohort, cells, caption, kind):
 # %% ../nbs/47_report.ipynb #47e00008
 def _cells(model, cohort, n=12):
     "The cells that move the logit most, at most one a patient."
-    pictured = [p for p in cohort.patients.patient if shows_pictures(model, cohort, p)]
     if model.ignores_images: return [P(NO_CELL_COUNTS)]
+    pictured = [p for p in cohort.patients.patient if shows_pictures(model, cohort, p)]
     if not pictured: return [P(no_pictures(cohort))]
     explanation = explain(model, cohort, pictured)
     ranked = _ranked_cells(explanation)

@@ -6,7 +6,8 @@
 __all__ = ['INTERVALS', 'AT_SPECIFICITY', 'protocol', 'subgroup_scores', 'predictive_table', 'at_own_threshold',
            'own_threshold_table', 'first_repeat', 'calibration_table', 'referral_table', 'miss_table', 'decision_table',
            'low_count_patients', 'low_count_scores', 'interval_cells', 'low_count_differences', 'low_count_decided',
-           'low_count_decisions', 'low_count_net_benefit', 'low_count_calibration', 'model_card', 'data_card']
+           'low_count_decisions', 'share_cells', 'low_count_net_benefit', 'low_count_calibration', 'model_card',
+           'data_card']
 
 # %% ../nbs/45_report_statistics.ipynb #4402504a
 import numpy as np
@@ -368,6 +369,18 @@ def low_count_decisions(
     rule = _decisions_row(next(iter(decided.values())).assign(referred=True, decision='refer'))
     rows[_rule_name(limit)] = rule | {'missed_high':0., 'avoided_high':0.} # by definition, of whatever patients
     return pd.DataFrame(rows).T.rename_axis('recipe')
+
+# %% ../nbs/45_report_statistics.ipynb #45a00201
+def share_cells(
+    decisions:pd.DataFrame, # see low_count_decisions
+) -> pd.DataFrame: # a row a recipe: patients, and shares with their intervals, as text
+    "Decisions of the low-count subset as cells of a report."
+    cells = {}
+    for name, n in (('missed', 'tumoral'), ('avoided', 'reactive')):
+        shares = decisions[[f'{name}_rate', f'{name}_low', f'{name}_high']].to_numpy()
+        cells |= {n:decisions[n].map('{:.0f}'.format), name:decisions[name].map('{:.1f}'.format),
+                  f'share {name}':[f'{v:.0%} [{low:.0%}, {high:.0%}]' for v, low, high in shares]}
+    return pd.DataFrame(cells, decisions.index)
 
 # %% ../nbs/45_report_statistics.ipynb #fc2d5599
 def _gain_row(decided, at):

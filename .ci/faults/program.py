@@ -57,6 +57,12 @@ def one_line(status: int, said: str) -> str:
     return "named" if n == 1 else f"internal error: status {status}, {n} lines: {said[:200]}"
 
 
+def undisturbed(p: subprocess.Popen) -> str:
+    "The outcome of a program that nothing disturbs: it may not even refuse."
+    status, said = finished(p)
+    return f"loss: it fails undisturbed: {said[-200:]}" if status else "held"
+
+
 def living(group: int) -> bool:
     "Is any process of the group alive, some seconds after its first was killed?"
     for _ in range(50):
@@ -96,8 +102,7 @@ def killed(home: Path, r: random.Random):
     for seed, name in enumerate(("cohort", "other")): synth_cohort(home/name, 40, seed, cells=(16, 17))
     for name, line in COMMANDS.items():
         begun = time.monotonic()
-        undisturbed = start(line.format(name).split(), home, cache=f"{name}/cache")
-        yield f"{name}, undisturbed", one_line(*finished(undisturbed))
+        yield f"{name}, undisturbed", undisturbed(start(line.format(name).split(), home, cache=f"{name}/cache"))
         seconds, whole = time.monotonic() - begun, content(home/name)
         for folder in (f"{name}{i}" for i in range(3)):
             words, wait = line.format(folder).split(), r.uniform(.1, seconds)
@@ -110,7 +115,7 @@ def starts(home: Path, r: random.Random):
     synth_cohort(home/"cohort", 16, 1, cells=(16, 17))
     words = ["crossval", "cohort", "--recipe", "clinical-count", "--folds", "2"]
     begun = time.monotonic()
-    yield "undisturbed", one_line(*finished(start([*words, "--folder", "whole"], home)))
+    yield "undisturbed", undisturbed(start([*words, "--folder", "whole"], home))
     seconds = time.monotonic() - begun
     name = next((home/"whole").iterdir()).name
     whole = content(home/"whole"/name)

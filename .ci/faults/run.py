@@ -52,9 +52,8 @@ def write_sums(counts: dict[str, Counter], file: Path):
     names = [kind.split(":")[0] for kind in counts]
     sums = pd.DataFrame(list(counts.values()), columns=OUTCOMES).fillna(0).astype(int).groupby(names).sum()
     sums.insert(0, "tries", sums.sum(axis=1))
-    old = pd.read_csv(file, index_col="module") if file.is_file() else sums
-    table = pd.concat([old.drop(index=sums.index, errors="ignore"), sums]).sort_index().rename_axis("module")
-    write_table(file, table.reset_index())
+    rows = sums.combine_first(pd.read_csv(file, index_col="module")) if file.is_file() else sums
+    write_table(file, rows[[*sums]].astype(int).rename_axis("module").reset_index())
 
 
 def main():
